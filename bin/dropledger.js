@@ -1,0 +1,14 @@
+#!/bin/sh
+':' //; here=$(dirname "$(readlink -f "$0")"); for node in "$here/../node_modules/.bin/node" "$here/../../.bin/node"; do [ -x "$node" ] && exec "$node" "$here/dropledger.js" "$@"; done; exec node "$here/dropledger.js" "$@"
+
+// A shell runs the line above and becomes Node 24 (one process, no parent left behind); Node reads it as a label and
+// starts here. A clone runs the TypeScript as it is; a package, where Node refuses to strip types, brings dist/.
+import { existsSync } from 'node:fs';
+
+const built = new URL('../dist/main.js', import.meta.url);
+const source = new URL('../src/main.ts', import.meta.url);
+if (Number(process.versions.node.split('.')[0]) < 24) {
+  process.stderr.write(`dropledger needs Node 24 or newer; this is ${process.versions.node}. In a clone, npm ci brings one.\n`);
+  process.exit(1);
+}
+await import(existsSync(source) ? source.href : built.href);

@@ -1,0 +1,23 @@
+import { defineConfig } from 'vitest/config';
+
+/** One project a suite; `npm test` runs the first three, `.ci/run` all of them. */
+const suite = (name: string, options: { testTimeout: number; fileParallelism?: boolean }) => ({
+  test: {
+    name,
+    include: [`test/${name}/**/*.test.ts`],
+    hookTimeout: 120_000,
+    ...options,
+  },
+});
+
+export default defineConfig({
+  test: {
+    projects: [
+      suite('unit', { testTimeout: 10_000 }),
+      suite('integration', { testTimeout: 60_000 }),
+      suite('e2e', { testTimeout: 120_000 }),
+      suite('compat', { testTimeout: 300_000, fileParallelism: false }),
+      suite('system', { testTimeout: 300_000, fileParallelism: false }),
+    ],
+  },
+});
