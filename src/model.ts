@@ -214,6 +214,7 @@ export type EventName =
   | 'stopped'
   | 'warning'
   | 'reloaded'
+  | 'gone'
   | 'set-aside';
 
 export type EventFields = Readonly<Record<string, string | number | boolean | null | undefined>>;

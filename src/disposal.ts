@@ -1,0 +1,77 @@
+/** What becomes of a file once its row is in the ledger: the last step of its pass, in batches. */
+import type { Dispose } from './drop-folder/dispose.ts';
+import type { RecordedFile } from './journal/files.ts';
+import type { Journal } from './journal/journal.ts';
+import type { EventLog, RelativePath } from './model.ts';
+import { errorFields } from './service/log-error.ts';
+import { parentOf, textOf } from './service/path-bytes.ts';
+
+export interface DisposalSteps {
+  readonly journal: Pick<Journal, 'files' | 'emptiedFolders'>;
+  readonly dispose: Dispose;
+  readonly log: EventLog;
+  /** There may be another file at the path by now. */
+  lookAgain(path: RelativePath): void;
+}
+
+export function createDisposal({ journal, dispose, log, lookAgain }: DisposalSteps) {
+  const saidOf = new Set<string>();
+  const once = (about: string, say: () => void): void => {
+    if (saidOf.has(about)) return;
+    saidOf.add(about);
+    say();
+  };
+
+  const sayNotMovable = (path: RelativePath, reason: string): void =>
+    once(`not-movable ${parentOf(path)}`, () =>
+      log.warning(
+        'not-movable',
+        {
+          folder: textOf(parentOf(path)) || '.',
+          example: textOf(path),
+          error: reason,
+          hint: 'give the drop group write access to the folder (chmod g+w); what is recorded there is moved within the hour',
+        },
+        'recorded, and never sent again, but it stays in the drop folder',
+      ),
+    );
+
+  const sayQuarantined = ({ path, disposition }: RecordedFile): void => {
+    if (disposition.kind !== 'quarantine') return;
+    const { reason, hint, ledgerId } = disposition;
+    log.error('quarantined', { path: textOf(path), error: reason, hint, id: ledgerId });
+  };
+
+  return async (files: readonly RecordedFile[]): Promise<void> => {
+    const done: { fileId: string; rests: 'kept' | 'not-movable' | undefined }[] = [];
+    const emptied = new Set<RelativePath>();
+    const replaced: RelativePath[] = [];
+    for (const [file, disposal] of await dispose(files)) {
+      const { path, fileId } = file;
+      switch (disposal.kind) {
+        case 'moved':
+          emptied.add(parentOf(path));
+          sayQuarantined(file);
+          done.push({ fileId, rests: undefined });
+          break;
+        case 'gone':
+          replaced.push(path);
+          done.push({ fileId, rests: undefined });
+          break;
+        case 'kept':
+          done.push({ fileId, rests: 'kept' });
+          break;
+        case 'not-movable':
+          sayNotMovable(path, disposal.reason);
+          done.push({ fileId, rests: 'not-movable' });
+          break;
+        case 'failed':
+          once(`failed ${errorFields(disposal.error).error.replaceAll(/\d+/g, '')}`, () =>
+            log.error('warning', errorFields(disposal.error), 'recorded files cannot be moved; it is tried again'),
+          );
+      }
+    }
+    await Promise.all([journal.files.disposed(done), journal.emptiedFolders.note(emptied, new Date())]);
+    for (const path of replaced) lookAgain(path);
+  };
+}

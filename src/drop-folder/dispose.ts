@@ -1,0 +1,180 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Disposition, FileIdentity, RelativePath } from '../model.ts';
+import { codeOf } from '../service/errors.ts';
+import { nameOf, parentOf } from '../service/path-bytes.ts';
+import { nameWithId } from './file-names.ts';
+import {
+  type Folder,
+  type FolderHandle,
+  isForbidden,
+  isGone,
+  LedAstray,
+  makeInside,
+  openInside,
+  sameFile,
+} from './folder.ts';
+import type { Folders } from './folders.ts';
+import { identityOfEntry, type MoveOutcome, moveFile, putBack, removeEntry } from './move.ts';
+import { reasonCompanion, reasonSuffix } from './reason-file.ts';
+
+/** A file whose row is in the ledger. */
+export interface DisposableFile {
+  readonly path: RelativePath;
+  readonly identity: FileIdentity;
+  readonly disposition: Disposition;
+}
+
+export type Disposal =
+  | MoveOutcome
+  /** It stays in the folder, as configured. */
+  | { readonly kind: 'kept' }
+  /** The receiving folder refused (full, read-only…): nothing was moved, and it may work later. */
+  | { readonly kind: 'failed'; readonly error: unknown };
+
+export interface DisposeOptions {
+  readonly folders: Folders;
+  readonly afterUpload: 'archive' | 'delete' | 'keep';
+  /** `delete` looks again after this long: somebody may have had the file open. */
+  readonly settleMs: number;
+}
+
+/** A batch of files from one folder of the drop folder, on their way to one other. */
+interface Leg<File extends DisposableFile> {
+  readonly parent: RelativePath;
+  readonly target: 'archive' | 'deleting' | 'quarantine';
+  readonly files: File[];
+}
+
+/**
+ * Takes files out of the drop folder, after both facts about them are durable, and leaves them where they are if they
+ * may not be moved. Renames of a batch are synced together, folder by folder, before this resolves.
+ */
+export function createDisposer({ folders, afterUpload, settleMs }: DisposeOptions) {
+  const { dropFolder, quarantine, archive } = folders;
+  const targetOf = ({ disposition }: DisposableFile): Leg<DisposableFile>['target'] | 'kept' => {
+    if (disposition.kind === 'quarantine') return 'quarantine';
+    if (afterUpload === 'archive') return 'archive';
+    return afterUpload === 'delete' ? 'deleting' : 'kept';
+  };
+
+  /** The folder that receives a leg, made if need be; its own top where the relative path cannot be kept. */
+  const openTarget = async ({ target, parent }: Leg<DisposableFile>) => {
+    if (target === 'deleting') return { handle: await makeInside(quarantine, deletingFolder), keepsPath: true };
+    const top = target === 'archive' && archive !== undefined ? archive : quarantine;
+    try {
+      return { handle: await makeInside(top, parent), keepsPath: true };
+    } catch (error) {
+      if (!cannotKeepPath(error)) throw error;
+      return { handle: await openInside(top, '' as RelativePath), keepsPath: false };
+    }
+  };
+
+  const disposeLeg = async <File extends DisposableFile>(leg: Leg<File>, done: Map<File, Disposal>): Promise<void> => {
+    const source = await openSource(dropFolder, leg.parent);
+    if ('kind' in source) {
+      for (const file of leg.files) done.set(file, source);
+      return;
+    }
+    await using from = source;
+    const { handle, keepsPath } = await openTarget(leg);
+    await using to = handle;
+    for (const file of leg.files) {
+      const disposal = disposeOne(file, { from, to, target: leg.target, keepsPath });
+      done.set(file, await disposal.catch((error: unknown) => ({ kind: 'failed', error }) as const));
+    }
+    if (leg.target === 'deleting') await finishDeleting(leg.files, done, { from, to }, settleMs);
+    await from.sync();
+    await to.sync();
+  };
+
+  const disposeLegOrSay = async <File extends DisposableFile>(leg: Leg<File>, done: Map<File, Disposal>) => {
+    try {
+      await disposeLeg(leg, done);
+    } catch (error) {
+      for (const file of leg.files) if (!done.has(file)) done.set(file, { kind: 'failed', error });
+    }
+  };
+
+  return async <File extends DisposableFile>(files: readonly File[]): Promise<Map<File, Disposal>> => {
+    const done = new Map<File, Disposal>();
+    const legs = new Map<string, Leg<File>>();
+    for (const file of files) {
+      const target = targetOf(file);
+      const parent = parentOf(file.path);
+      if (target === 'kept') done.set(file, { kind: 'kept' });
+      else {
+        const leg = legs.get(`${target}/${parent}`) ?? { parent, target, files: [] };
+        legs.set(`${target}/${parent}`, leg);
+        leg.files.push(file);
+      }
+    }
+    await Promise.all([...legs.values()].map((leg) => disposeLegOrSay(leg, done)));
+    return done;
+  };
+}
+
+export type Dispose = ReturnType<typeof createDisposer>;
+
+/** Where deleted files wait for the second look: in the quarantine's folder, the one place that is surely writable. */
+export const deletingFolder = '.deleting' as RelativePath;
+
+interface Way {
+  readonly from: FolderHandle;
+  readonly to: FolderHandle;
+  readonly target: Leg<DisposableFile>['target'];
+  readonly keepsPath: boolean;
+}
+
+async function disposeOne(file: DisposableFile, { from, to, target, keepsPath }: Way): Promise<Disposal> {
+  const { path, identity, disposition } = file;
+  const name = nameOf(path);
+  if (target === 'deleting') {
+    const waiting = disposition.ledgerId as RelativePath;
+    const moved = await moveFile({ from, name, identity, to, names: [waiting] });
+    const leftByACrash = moved.kind === 'gone' && (await identityOfEntry(to, waiting)) !== undefined;
+    return leftByACrash ? { kind: 'moved', name: waiting } : moved;
+  }
+  const suffixLength = target === 'quarantine' ? reasonSuffix.length : 0;
+  const withId = nameWithId(name, disposition.ledgerId, suffixLength);
+  const names = keepsPath && name.length + suffixLength <= 255 ? [name, withId] : [withId];
+  const move = { from, name, identity, to, names };
+  return disposition.kind === 'quarantine'
+    ? moveFile({ ...move, companion: reasonCompanion(to, path, disposition) })
+    : moveFile(move);
+}
+
+/** Somebody may have had a file open and written on: what changed goes back to the drop folder, the rest is deleted. */
+async function finishDeleting<File extends DisposableFile>(
+  files: readonly File[],
+  done: Map<File, Disposal>,
+  { from, to }: Pick<Way, 'from' | 'to'>,
+  settleMs: number,
+): Promise<void> {
+  await sleep(settleMs);
+  for (const file of files) {
+    const moved = done.get(file);
+    if (moved?.kind !== 'moved') continue;
+    const now = await identityOfEntry(to, moved.name);
+    if (now === undefined) continue;
+    if (sameFile(now, file.identity, { moved: true })) {
+      await removeEntry(to, moved.name);
+    } else {
+      await putBack(to, moved.name, from, nameOf(file.path));
+      done.set(file, { kind: 'gone' });
+    }
+  }
+}
+
+async function openSource(dropFolder: Folder, parent: RelativePath): Promise<FolderHandle | MoveOutcome> {
+  try {
+    return await openInside(dropFolder, parent);
+  } catch (error) {
+    if (isGone(error) || error instanceof LedAstray) return { kind: 'gone' };
+    if (isForbidden(error)) return { kind: 'not-movable', reason: 'the service user may not open this folder' };
+    throw error;
+  }
+}
+
+/** A file is in the way of a folder, or the path grew too long under another top. */
+const cannotKeepPath = (error: unknown): boolean =>
+  error instanceof LedAstray || ['EEXIST', 'ENOTDIR', 'ENAMETOOLONG'].includes(codeOf(error) ?? '');

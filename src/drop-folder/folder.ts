@@ -1,0 +1,139 @@
+import { type BigIntStats, constants } from 'node:fs';
+import { lstat, mkdir, open, readlink, realpath, stat, statfs } from 'node:fs/promises';
+import type { FileIdentity, RelativePath } from '../model.ts';
+import { ConfigError, codeOf, messageOf } from '../service/errors.ts';
+import { bytesOf } from '../service/path-bytes.ts';
+
+/** A folder of the daemon's (drop folder, archive, quarantine), by its real path: no symlink on the way. */
+export interface Folder {
+  /** As bytes: a folder's own name may be hostile too. */
+  readonly path: Buffer;
+  readonly dev: bigint;
+  readonly ino: bigint;
+}
+
+/**
+ * Resolves a configured folder once, at start.
+ * @throws ConfigError where it is missing or no folder.
+ */
+export async function openFolder(path: string, configKey: string): Promise<Folder> {
+  const hint = `make it, or name another ${configKey}; it must be readable by the service user`;
+  try {
+    const real = await realpath(Buffer.from(path), { encoding: 'buffer' });
+    const stats = await stat(real, { bigint: true });
+    if (!stats.isDirectory()) throw new ConfigError(`${configKey}: ${path} is not a folder`, { hint });
+    return { path: real, dev: stats.dev, ino: stats.ino };
+  } catch (error) {
+    if (error instanceof ConfigError) throw error;
+    throw new ConfigError(`${configKey}: ${path}: ${messageOf(error)}`, { hint, cause: error });
+  }
+}
+
+/** The absolute path of something in the folder, as bytes. */
+export const pathIn = (folder: Folder, path: RelativePath): Buffer =>
+  path === '' ? folder.path : Buffer.concat([folder.path, Buffer.from('/'), bytesOf(path)]);
+
+export const identityOf = (stats: BigIntStats): FileIdentity => ({
+  dev: stats.dev,
+  ino: stats.ino,
+  size: Number(stats.size),
+  mtimeNs: stats.mtimeNs,
+  ctimeNs: stats.ctimeNs,
+});
+
+/** The same file with the same bytes, as far as `stat` can tell; `moved`: a rename in between changed its ctime. */
+export function sameFile(one: FileIdentity, other: FileIdentity, { moved = false } = {}): boolean {
+  return (
+    one.dev === other.dev &&
+    one.ino === other.ino &&
+    one.size === other.size &&
+    one.mtimeNs === other.mtimeNs &&
+    (moved || one.ctimeNs === other.ctimeNs)
+  );
+}
+
+/** The identity of what is at the path now; undefined where nothing is, or no regular file. */
+export async function identityAt(folder: Folder, path: RelativePath): Promise<FileIdentity | undefined> {
+  try {
+    const stats = await lstat(pathIn(folder, path), { bigint: true });
+    return stats.isFile() ? identityOf(stats) : undefined;
+  } catch (error) {
+    if (isGone(error)) return undefined;
+    throw error;
+  }
+}
+
+/** A descriptor of a folder: renames through it cannot be led astray by a symlink that was swapped in above. */
+export interface FolderHandle extends AsyncDisposable {
+  readonly fd: number;
+  /** The path of `name` in it, for a system call of this process. */
+  entry(name: RelativePath): Buffer;
+  /** Makes renames in and out of it durable. */
+  sync(): Promise<void>;
+}
+
+/** The way to a folder led through a symlink: somebody swapped it in. */
+export class LedAstray extends Error {}
+
+/**
+ * Opens the folder at `path` inside `folder` and proves that it is there and nowhere else.
+ * @throws LedAstray where a symlink leads elsewhere; the system's error where it cannot be opened.
+ */
+export async function openInside(folder: Folder, path: RelativePath): Promise<FolderHandle> {
+  const expected = pathIn(folder, path);
+  const handle = await open(expected, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+  try {
+    await proveLocation(handle.fd, expected);
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
+  return {
+    fd: handle.fd,
+    entry: (name) => Buffer.concat([Buffer.from(`/proc/self/fd/${handle.fd}/`), bytesOf(name)]),
+    sync: () => handle.sync(),
+    [Symbol.asyncDispose]: () => handle.close(),
+  };
+}
+
+/** As `openInside`, making the folder and those above it where they are missing. */
+export async function makeInside(folder: Folder, path: RelativePath): Promise<FolderHandle> {
+  try {
+    return await openInside(folder, path);
+  } catch (error) {
+    if (!isGone(error)) throw error;
+  }
+  await mkdir(pathIn(folder, path), { recursive: true });
+  return openInside(folder, path);
+}
+
+/** O_NOFOLLOW guards the last component alone, so the kernel is asked where the descriptor really is. */
+export async function proveLocation(fd: number, expected: Buffer): Promise<void> {
+  const actual = await readlink(`/proc/self/fd/${fd}`, { encoding: 'buffer' });
+  if (!actual.equals(expected)) throw new LedAstray('a symlink on the way leads elsewhere');
+}
+
+/** File systems where another host's writes send no events here (statfs types, linux/magic.h). */
+const networkFileSystems = new Map([
+  [0x6969, 'NFS'],
+  [0xff534d42, 'CIFS'],
+  [0xfe534d42, 'SMB2'],
+  [0x65735546, 'FUSE'],
+  [0x01021997, '9P'],
+  [0x00c36400, 'CephFS'],
+  [0x47504653, 'GPFS'],
+  [0x0bd00bd0, 'Lustre'],
+]);
+
+/** The name of the network file system the folder is on; undefined on a local one. */
+export async function networkFileSystemOf(folder: Folder): Promise<string | undefined> {
+  return networkFileSystems.get((await statfs(folder.path)).type >>> 0);
+}
+
+const goneCodes = new Set(['ENOENT', 'ENOTDIR']);
+const permissionCodes = new Set(['EACCES', 'EPERM']);
+
+const hasCode = (codes: ReadonlySet<string>, error: unknown): boolean => codes.has(codeOf(error) ?? '');
+
+export const isGone = (error: unknown): boolean => hasCode(goneCodes, error);
+export const isForbidden = (error: unknown): boolean => hasCode(permissionCodes, error);

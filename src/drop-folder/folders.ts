@@ -1,0 +1,71 @@
+import { randomUUID } from 'node:crypto';
+import { constants } from 'node:fs';
+import { access, mkdir, rename } from 'node:fs/promises';
+import type { RelativePath } from '../model.ts';
+import { ConfigError, codeOf, messageOf } from '../service/errors.ts';
+import { type Folder, openFolder, pathIn } from './folder.ts';
+
+/** The folders a file can be in. */
+export interface Folders {
+  readonly dropFolder: Folder;
+  readonly quarantine: Folder;
+  /** Undefined unless `afterUpload` is `archive`. */
+  readonly archive: Folder | undefined;
+}
+
+export interface FolderPaths {
+  readonly path: string;
+  readonly quarantinePath: string;
+  readonly archivePath?: string | undefined;
+  readonly afterUpload: 'archive' | 'delete' | 'keep';
+}
+
+/**
+ * Opens the folders, making archive and quarantine where they are missing, and proves that files can be renamed from
+ * the drop folder to the others.
+ * @throws ConfigError where a folder is missing, not writable, or on another mount.
+ */
+export async function openFolders(paths: FolderPaths): Promise<Folders> {
+  const dropFolder = await openFolder(paths.path, 'dropFolder.path');
+  const quarantine = await openReceiving(paths.quarantinePath, 'dropFolder.quarantinePath');
+  const { archivePath } = paths;
+  const archives = paths.afterUpload === 'archive' && archivePath !== undefined;
+  const archive = archives ? await openReceiving(archivePath, 'dropFolder.archivePath') : undefined;
+  await proveRename(dropFolder, quarantine, 'dropFolder.quarantinePath');
+  if (archive !== undefined) await proveRename(dropFolder, archive, 'dropFolder.archivePath');
+  return { dropFolder, quarantine, archive };
+}
+
+async function openReceiving(path: string, configKey: string): Promise<Folder> {
+  await mkdir(path, { recursive: true }).catch(() => undefined); // openFolder says what is wrong
+  const folder = await openFolder(path, configKey);
+  try {
+    await access(folder.path, constants.W_OK | constants.X_OK);
+  } catch (cause) {
+    throw new ConfigError(`${configKey}: files cannot be put into ${path}: ${messageOf(cause)}`, {
+      hint: 'let the service user write there; under systemd the folder must also be covered by ReadWritePaths=',
+      cause,
+    });
+  }
+  return folder;
+}
+
+/**
+ * A rename of a name that does not exist: the kernel compares the mounts before it looks for the name, so this tells
+ * a folder that files cannot be moved to (EXDEV, though `st_dev` may be equal) and creates nothing in the drop folder.
+ */
+async function proveRename(from: Folder, to: Folder, configKey: string): Promise<void> {
+  const name = `.dropledger-${randomUUID()}` as RelativePath;
+  try {
+    await rename(pathIn(from, name), pathIn(to, name));
+  } catch (cause) {
+    if (codeOf(cause) === 'ENOENT') return;
+    throw new ConfigError(
+      `${configKey}: files cannot be renamed from ${from.path} to ${to.path}: ${messageOf(cause)}`,
+      {
+        hint: 'both must be on one mount; under systemd, below one entry of ReadWritePaths= (their common parent)',
+        cause,
+      },
+    );
+  }
+}

@@ -1,0 +1,185 @@
+import { stat } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { EventLog, FileIdentity, RelativePath, SettledFile } from '../model.ts';
+import { messageOf } from '../service/errors.ts';
+import { textOf } from '../service/path-bytes.ts';
+import { type Folder, identityAt, sameFile } from './folder.ts';
+import { createIgnoreName, createIgnoreRule } from './ignore.ts';
+import { type ScanTotals, scan } from './scan.ts';
+import { createSettler } from './settle.ts';
+import { watchFolder } from './watch.ts';
+
+/** What is known of a path: `waits` until the daemon has dealt with it, `rests` in the folder for good. */
+export type Known = { readonly kind: 'waits' } | { readonly kind: 'rests'; readonly identity: FileIdentity };
+
+export interface IntakeOptions {
+  readonly folder: Folder;
+  readonly ignore: readonly string[];
+  readonly settleMs: number;
+  /** Asked before each pause between scans. */
+  rescanSeconds(): number;
+  /** False on network file systems. */
+  readonly trustTimes: boolean;
+  readonly log: EventLog;
+  known(path: RelativePath): Known | undefined;
+  onSettled(files: readonly SettledFile[]): Promise<void>;
+  /** After each scan of the whole folder; the next one waits for it. */
+  afterScan(totals: ScanTotals): Promise<void>;
+}
+
+export interface ScanReport extends ScanTotals {
+  readonly at: Date;
+  readonly ms: number;
+  /** Files that no event had told of, since the start. */
+  readonly foundByRescan: number;
+}
+
+export type Intake = ReturnType<typeof createIntake>;
+
+/** Events on their way when a scan ended may still arrive; what has none by then was missed. */
+const eventGraceMs = 1000;
+
+/**
+ * Brings files from the drop folder to rest and hands them over. Events are a hint, the scan is the truth: it runs at
+ * start, every `rescanSeconds`, and whenever events may have been missed.
+ */
+export function createIntake(options: IntakeOptions) {
+  const { folder, log, known } = options;
+  const stop = new AbortController();
+  const ignoreName = createIgnoreName(options.ignore);
+  const ignoreRule = createIgnoreRule(options.ignore);
+  const warned = new Set<string>();
+  const hinted = new Set<RelativePath>();
+  let report: ScanReport | undefined;
+  let foundByRescan = 0;
+  let rescanSoon = () => {};
+
+  const warnOnce = (about: string, fields: Record<string, string | undefined>, message: string) => {
+    if (warned.has(about)) return;
+    warned.add(about);
+    log.warning('warning', fields, message);
+  };
+
+  const settler = createSettler({
+    settleMs: options.settleMs,
+    trustTimes: options.trustTimes,
+    look: (path) => identityAt(folder, path),
+    onSettled: options.onSettled,
+    onError: (error) =>
+      warnOnce(
+        `settle ${messageOf(error)}`,
+        { error: messageOf(error) },
+        'a file could not be taken in; the next scan tries again',
+      ),
+  });
+
+  const watch = watchFolder({
+    folder,
+    ignore: ignoreRule,
+    onHint: (path) => {
+      hinted.add(path);
+      settler.offer(path).catch(() => undefined); // never rejects
+    },
+    onGap: (reason) => {
+      warnOnce(`gap ${reason}`, { error: reason }, 'events from the drop folder may have been missed');
+      rescanSoon();
+    },
+  });
+
+  /** Whether the file at a path is news; `missed` gathers those that no event told of. */
+  const consider = async (path: RelativePath, missed: RelativePath[]): Promise<void> => {
+    const what = known(path);
+    if (what?.kind === 'waits') return;
+    if (what?.kind === 'rests') {
+      const now = await identityAt(folder, path);
+      if (now === undefined || sameFile(now, what.identity)) return;
+    }
+    if (settler.observing(path) === undefined && !hinted.has(path)) missed.push(path);
+    await settler.offer(path);
+  };
+
+  const scanOnce = async (isFirst: boolean): Promise<void> => {
+    const startedAt = Date.now();
+    const missed: RelativePath[] = [];
+    await watch.checkRoot();
+    if (!(await folderIsThere(folder))) {
+      return warnOnce(
+        'root',
+        { path: folder.path.toString() },
+        'the drop folder is gone or another file system is mounted there; it is looked for at every rescan',
+      );
+    }
+    warned.delete('root');
+    const totals = await scan(
+      { folder, ignore: ignoreName, onFile: (path) => consider(path, missed), onUnreadable: warnUnreadable },
+      stop.signal,
+    );
+    if (!isFirst && missed.length > 0) await tellMissed(missed);
+    hinted.clear();
+    report = { ...totals, at: new Date(), ms: Date.now() - startedAt, foundByRescan };
+    await options.afterScan(totals);
+  };
+
+  const tellMissed = async (missed: readonly RelativePath[]): Promise<void> => {
+    await sleep(eventGraceMs, undefined, { signal: stop.signal });
+    const found = missed.filter((path) => !hinted.has(path));
+    if (found.length === 0) return;
+    foundByRescan += found.length;
+    log.info(
+      'rescan-found',
+      { files: found.length, example: textOf(found[0] as RelativePath) },
+      'no event told of these files',
+    );
+  };
+
+  const warnUnreadable = (path: RelativePath, error: unknown): void => {
+    warnOnce(
+      `unreadable ${path}`,
+      { path: textOf(path), error: messageOf(error), hint: 'let the service user read and enter it' },
+      'a folder cannot be read; its files wait',
+    );
+  };
+
+  const keepScanning = async (): Promise<void> => {
+    while (!stop.signal.aborted) {
+      const woken = new Promise<void>((resolve) => {
+        rescanSoon = resolve;
+      });
+      await Promise.race([sleep(options.rescanSeconds() * 1000, undefined, { signal: stop.signal }), woken]);
+      await scanOnce(false);
+    }
+  };
+
+  const firstScan = scanOnce(true);
+  const scanning = firstScan.then(keepScanning).catch((error: unknown) => {
+    if (!stop.signal.aborted) throw error;
+  });
+
+  return {
+    /** Resolves when the whole folder was walked once; rejects if that failed. */
+    firstScan,
+    /** Rejects if scanning breaks down: a daemon that does not scan must not go on. */
+    scanning,
+    /** This file must come to rest again. */
+    offer: (path: RelativePath): void => void settler.offer(path),
+    /** The rule that hides a path; undefined where none does. */
+    ignoredBy: ignoreRule,
+    observing: settler.observing,
+    /** Files that are coming to rest. */
+    settling: settler.size,
+    lastScan: (): ScanReport | undefined => report,
+
+    async [Symbol.asyncDispose]() {
+      stop.abort(new Error('stopping'));
+      await watch[Symbol.asyncDispose]();
+      await settler[Symbol.asyncDispose]();
+      await scanning.catch(() => undefined);
+    },
+  };
+}
+
+/** A folder that was unmounted leaves an empty one in its place, on another device: nothing in it was deleted. */
+export async function folderIsThere({ path, dev }: Folder): Promise<boolean> {
+  const stats = await stat(path, { bigint: true }).catch(() => undefined);
+  return stats?.isDirectory() === true && stats.dev === dev;
+}

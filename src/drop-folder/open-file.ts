@@ -1,0 +1,88 @@
+import { constants } from 'node:fs';
+import { type FileHandle, lstat, open, readFile } from 'node:fs/promises';
+import type { FileIdentity, OpenFile, RelativePath, SettledFile } from '../model.ts';
+import {
+  type Folder,
+  identityAt,
+  identityOf,
+  isForbidden,
+  isGone,
+  LedAstray,
+  pathIn,
+  proveLocation,
+  sameFile,
+} from './folder.ts';
+
+/** What opening a settled file came to. */
+export type OpenOutcome =
+  | { readonly kind: 'open'; readonly file: OpenFile }
+  /** Nothing is there any longer, or no regular file. */
+  | { readonly kind: 'vanished' }
+  /** Another file, or other bytes, than the one that settled. */
+  | { readonly kind: 'changed' }
+  | { readonly kind: 'unreadable'; readonly reason: string };
+
+/** Opens settled files for reading: one descriptor, proved to be the file that settled, inside the drop folder. */
+export function createFileOpener(folder: Folder, ownerOf: (uid: number) => Promise<string>) {
+  return async ({ path, identity }: SettledFile): Promise<OpenOutcome> => {
+    const full = pathIn(folder, path);
+    let handle: FileHandle | undefined;
+    try {
+      // Looked at first: opening a FIFO, even with O_NONBLOCK, would be noticed by whoever holds its other end.
+      const before = await lstat(full, { bigint: true });
+      if (!before.isFile()) return { kind: 'vanished' };
+      handle = await open(full, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+      await proveLocation(handle.fd, full);
+      const stats = await handle.stat({ bigint: true });
+      if (!stats.isFile() || !sameFile(identityOf(stats), identity)) {
+        await handle.close();
+        return { kind: 'changed' };
+      }
+      const owner = await ownerOf(Number(stats.uid));
+      return { kind: 'open', file: openFile(folder, handle, { path, identity, owner }) };
+    } catch (error) {
+      await handle?.close();
+      if (isGone(error) || isSymlink(error) || error instanceof LedAstray) return { kind: 'vanished' };
+      if (isForbidden(error)) return { kind: 'unreadable', reason: (error as Error).message };
+      throw error;
+    }
+  };
+}
+
+export type OpenSettledFile = ReturnType<typeof createFileOpener>;
+
+function openFile(
+  folder: Folder,
+  handle: FileHandle,
+  { path, identity, owner }: { path: RelativePath; identity: FileIdentity; owner: string },
+): OpenFile {
+  return {
+    fd: handle.fd,
+    path,
+    identity,
+    owner,
+    async unchanged() {
+      const stats = await handle.stat({ bigint: true });
+      if (!sameFile(identityOf(stats), identity)) return false;
+      const now = await identityAt(folder, path);
+      return now !== undefined && sameFile(now, identity);
+    },
+    close: () => handle.close(),
+  };
+}
+
+/** O_NOFOLLOW on a symlink. */
+const isSymlink = (error: unknown): boolean => (error as { code?: unknown } | null)?.code === 'ELOOP';
+
+/** Looks up user names in /etc/passwd, and again where a user is new; the number where it has no name. */
+export function createOwnerLookup(passwdFile = '/etc/passwd') {
+  let names: Promise<Map<number, string>> | undefined;
+  const read = async () => {
+    const lines = (await readFile(passwdFile, 'utf8').catch(() => '')).split('\n').map((line) => line.split(':'));
+    return new Map(lines.map(([name = '', , uid]) => [Number(uid), name]));
+  };
+  return async (uid: number): Promise<string> => {
+    names ??= read();
+    return (await names).get(uid) ?? String(uid);
+  };
+}

@@ -1,0 +1,45 @@
+import type { Dirent } from 'node:fs';
+import { lstat, opendir, rmdir, unlink } from 'node:fs/promises';
+import type { RelativePath } from '../model.ts';
+import { joinPath, parentOf, pathFromBytes } from '../service/path-bytes.ts';
+import { type Folder, isGone, pathIn } from './folder.ts';
+
+/** Removes those of the folders that are empty, and those above them that become so. */
+export async function removeEmptyFolders(folder: Folder, paths: readonly RelativePath[]): Promise<void> {
+  for (const path of paths) {
+    for (let at = path; at !== ''; at = parentOf(at)) {
+      // rmdir removes nothing but an empty folder; one that is in use, or somebody else's, simply stays.
+      if (
+        !(await rmdir(pathIn(folder, at)).then(
+          () => true,
+          () => false,
+        ))
+      )
+        break;
+    }
+  }
+}
+
+/** Removes archived files that were moved there before `before`; resolves with how many. A rename sets the ctime. */
+export async function pruneArchive(archive: Folder, before: Date, signal: AbortSignal): Promise<number> {
+  let removed = 0;
+  const prune = async (at: RelativePath): Promise<void> => {
+    for await (const entry of await opendir(pathIn(archive, at) as unknown as string, {
+      encoding: 'buffer' as never,
+    })) {
+      signal.throwIfAborted();
+      const path = joinPath(at, pathFromBytes((entry as Dirent).name as unknown as Uint8Array));
+      if (entry.isDirectory()) {
+        await prune(path);
+        await rmdir(pathIn(archive, path)).catch(() => undefined);
+      } else if (entry.isFile() && (await lstat(pathIn(archive, path))).ctime < before) {
+        await unlink(pathIn(archive, path));
+        removed += 1;
+      }
+    }
+  };
+  await prune('' as RelativePath).catch((error: unknown) => {
+    if (!isGone(error)) throw error;
+  });
+  return removed;
+}

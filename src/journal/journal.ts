@@ -1,0 +1,44 @@
+import { v7 as uuidv7 } from 'uuid';
+import { type JournalOrigin, openDatabase } from './database.ts';
+import { createEmptiedFoldersJournal, type EmptiedFoldersJournal } from './emptied-folders.ts';
+import { createFilesJournal, type FilesJournal } from './files.ts';
+import { createGroupCommit } from './group-commit.ts';
+import { createMultipartJournal, type MultipartJournal } from './multipart-uploads.ts';
+import { createOutboxJournal, type OutboxJournal, type RowHash } from './outbox.ts';
+import { createStoredObjectsJournal, type StoredObjectsJournal } from './stored-objects.ts';
+
+/** The daemon's local memory. It survives `kill -9` and power loss; losing it loses no file. */
+export interface Journal extends AsyncDisposable {
+  readonly origin: JournalOrigin;
+  readonly files: FilesJournal;
+  readonly storedObjects: StoredObjectsJournal;
+  readonly multipart: MultipartJournal;
+  readonly outbox: OutboxJournal;
+  readonly emptiedFolders: EmptiedFoldersJournal;
+}
+
+/**
+ * Opens the journal at `path`, beginning a new one where there is none or where it is corrupt.
+ * @throws LocalFailure where its folder cannot be written, or a newer release wrote it.
+ */
+export function openJournal({ path, rowHash }: { path: string; rowHash: RowHash }): Journal {
+  const { database, origin } = openDatabase(path);
+  if (database.prepare('SELECT 1 FROM chain').get() === undefined) {
+    database.prepare('INSERT INTO chain (id, seq, head) VALUES (?, 0, NULL)').run(uuidv7());
+  }
+  const commit = createGroupCommit(database);
+  const storedObjects = createStoredObjectsJournal(database, commit);
+  const multipart = createMultipartJournal(database, commit);
+  return {
+    origin,
+    files: createFilesJournal(database, commit),
+    storedObjects,
+    multipart,
+    outbox: createOutboxJournal(database, commit, { storedObjects, multipart, rowHash }),
+    emptiedFolders: createEmptiedFoldersJournal(database, commit),
+    async [Symbol.asyncDispose]() {
+      await commit(() => undefined); // whatever was asked for before is on disk
+      database.close();
+    },
+  };
+}

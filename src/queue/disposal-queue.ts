@@ -1,0 +1,46 @@
+/** Takes the files out of the drop folder whose rows are in the ledger, in batches, one batch at a time. */
+export interface DisposalQueueOptions<F> {
+  /** The next files to dispose of, behind `position`. */
+  next(position: number, limit: number): { readonly position: number; readonly file: F }[];
+  /** Disposes of them and notes it. What it cannot dispose of now stays, and is offered again at the next `wake`. */
+  dispose(files: readonly F[]): Promise<void>;
+  onError(error: unknown): void;
+}
+
+const batchSize = 1000;
+
+export function createDisposalQueue<F>({ next, dispose, onError }: DisposalQueueOptions<F>) {
+  let woken = false;
+  let working: Promise<void> | undefined;
+
+  const work = async (): Promise<void> => {
+    while (woken) {
+      woken = false;
+      let position = 0;
+      for (let batch = next(position, batchSize); batch.length > 0; batch = next(position, batchSize)) {
+        await dispose(batch.map(({ file }) => file));
+        position = batch.at(-1)?.position ?? position;
+      }
+    }
+  };
+
+  /** Files were recorded, or something that was in the way may be gone. */
+  const wake = (): void => {
+    woken = true;
+    working ??= work()
+      .catch(onError)
+      .finally(() => {
+        working = undefined;
+        if (woken) wake();
+      });
+  };
+
+  return {
+    wake,
+
+    /** Finishes what it was woken for. */
+    async [Symbol.asyncDispose]() {
+      while (working !== undefined) await working;
+    },
+  };
+}

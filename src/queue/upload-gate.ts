@@ -1,0 +1,117 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { EventLog } from '../model.ts';
+import { DropledgerError, messageOf, ServiceUnavailable } from '../service/errors.ts';
+
+export interface UploadGateOptions {
+  readonly log: EventLog;
+  /** Asks S3 (and STS) whether uploads would work now; throws why not. */
+  ask(signal: AbortSignal): Promise<void>;
+  /** Before attempt 1, 2, 3… to ask again, in ms. */
+  delayMs(attempt: number): number;
+  onClose(): void;
+  onOpen(): void;
+}
+
+/** Why uploads are paused. */
+export interface Outage {
+  readonly since: Date;
+  readonly error: Error;
+  readonly attempts: number;
+  readonly nextTryAt: Date;
+}
+
+export type UploadGate = ReturnType<typeof createUploadGate>;
+
+/** Failures of S3 in a row, over all files, that count as an outage; fewer are the files' own. */
+const failuresOfAnOutage = 3;
+
+/**
+ * Uploads pause together and resume together: one line says so, instead of one a file. Credentials that AWS refuses
+ * close the gate at once; an S3 that does not answer closes it after a few failures with no success between them.
+ * While it is closed it asks again, with back-off and jitter, and opens by itself.
+ */
+export function createUploadGate({ log, ask, delayMs, onClose, onOpen }: UploadGateOptions) {
+  const stop = new AbortController();
+  let failures = 0;
+  let outage: Outage | undefined;
+  let asking: Promise<void> = Promise.resolve();
+  let hurry = () => {};
+
+  const close = (error: Error): void => {
+    outage = { since: new Date(), error, attempts: 0, nextTryAt: new Date() };
+    onClose();
+    announce(error);
+    asking = askUntilOpen();
+  };
+
+  const announce = (error: Error): void => {
+    const fields = { error: messageOf(error), hint: error instanceof DropledgerError ? error.hint : undefined };
+    if (error instanceof ServiceUnavailable) log.warning('paused', fields, 'uploads wait for S3');
+    else log.error('paused', fields, 'uploads wait for somebody to mend this');
+  };
+
+  const askUntilOpen = async (): Promise<void> => {
+    for (let attempt = 1; outage !== undefined; attempt += 1) {
+      const waitMs = delayMs(attempt);
+      outage = { ...outage, attempts: attempt, nextTryAt: new Date(Date.now() + waitMs) };
+      const hurried = new Promise<void>((resolve) => {
+        hurry = resolve;
+      });
+      await Promise.race([sleep(waitMs, undefined, { signal: stop.signal }), hurried]);
+      try {
+        await ask(stop.signal);
+        open();
+      } catch (error) {
+        stop.signal.throwIfAborted();
+        stillClosed(outage, error instanceof Error ? error : new Error(String(error)));
+      }
+    }
+  };
+
+  const stillClosed = (before: Outage, error: Error): void => {
+    log.debug('uploads are still paused', { error: messageOf(error) });
+    if (error.constructor !== before.error.constructor) announce(error);
+    outage = { ...before, error };
+  };
+
+  const open = (): void => {
+    if (outage === undefined) return;
+    const seconds = Math.round((Date.now() - outage.since.getTime()) / 1000);
+    outage = undefined;
+    failures = 0;
+    log.info('resumed', { seconds }, 'uploads go on');
+    onOpen();
+  };
+
+  return {
+    /** A file could not be uploaded for a reason that concerns all of them. */
+    report(error: DropledgerError): void {
+      failures += 1;
+      const isOutage = !(error instanceof ServiceUnavailable) || failures >= failuresOfAnOutage;
+      if (isOutage && outage === undefined && !stop.signal.aborted) close(error);
+    },
+
+    /** A file was uploaded. */
+    succeeded(): void {
+      failures = 0;
+    },
+
+    /** Uploads cannot begin yet: what `ask` said at start. */
+    startClosed(error: DropledgerError): void {
+      close(error);
+    },
+
+    /** Something may have been mended: asks without waiting for the next try. */
+    askSoon(): void {
+      hurry();
+    },
+
+    isClosed: (): boolean => outage !== undefined,
+    outage: (): Outage | undefined => outage,
+
+    async [Symbol.asyncDispose]() {
+      stop.abort(new Error('stopping'));
+      await asking.catch(() => undefined);
+    },
+  };
+}
