@@ -18,7 +18,7 @@ import { createHousekeeping } from './housekeeping.ts';
 import type { KnownFile, QueuedFile, SizeRange } from './journal/files.ts';
 import { type Journal, openJournal } from './journal/journal.ts';
 import { createLedger } from './ledger/ledger.ts';
-import { createOutbox } from './ledger/outbox.ts';
+import { createOutbox, type Outbox } from './ledger/outbox.ts';
 import { createLedgerPool } from './ledger/pool.ts';
 import { rowHash } from './ledger/row-hash.ts';
 import type { EventFields, EventLog, OutboxStore, RelativePath } from './model.ts';
@@ -105,13 +105,16 @@ export async function runDaemon(config: Config, around: DaemonSurroundings): Pro
     onError: (error) => log.error('warning', errorFields(error), 'recorded files wait; it is tried again'),
   });
 
-  await using outbox = createOutbox({
-    store: wakingAfter(journal.outbox.store, disposals.wake),
-    countWaiting: () => journal.outbox.counts().waiting,
-    ledger: createLedger(pool),
-    log,
-    delayMs: (attempt) => fullJitterMs(attempt, ledgerBackoff),
-  });
+  await using outbox = drainedAtTheEnd(
+    graceOver,
+    createOutbox({
+      store: wakingAfter(journal.outbox.store, disposals.wake),
+      countWaiting: () => journal.outbox.counts().waiting,
+      ledger: createLedger(pool),
+      log,
+      delayMs: (attempt) => fullJitterMs(attempt, ledgerBackoff),
+    }),
+  );
 
   await using gate = createUploadGate({
     log,
@@ -288,6 +291,15 @@ const wakingAfter = (store: OutboxStore, wake: () => void): OutboxStore => ({
   async recorded(rows) {
     await store.recorded(rows);
     wake();
+  },
+});
+
+/** The rows of the last uploads are recorded before it ends, if the ledger is there and the grace time lasts. */
+const drainedAtTheEnd = (graceOver: AbortSignal, outbox: Outbox): Outbox => ({
+  ...outbox,
+  async [Symbol.asyncDispose]() {
+    if (outbox.state().up) await outbox.drained(graceOver);
+    await outbox[Symbol.asyncDispose]();
   },
 });
 

@@ -59,7 +59,7 @@ const bareRow = ({ origin, file, owner, startedAt }: EntryFacts) => ({
   path: textOf(file.path),
   size_bytes: file.identity.size,
   sha256: null,
-  modified_at: new Date(Number(file.identity.mtimeNs / 1_000_000n)).toISOString(),
+  modified_at: modifiedAt(file.identity.mtimeNs).toISOString(),
   file_owner: owner,
   content_type: null,
   bucket: origin.bucket,
@@ -79,3 +79,12 @@ const bareRow = ({ origin, file, owner, startedAt }: EntryFacts) => ({
   principal: origin.principal(),
   daemon_version: origin.daemonVersion,
 });
+
+/** File systems take any time; a timestamp of ISO 8601 has four digits for the year. */
+function modifiedAt(mtimeNs: bigint): Date {
+  const ms = Number(mtimeNs / 1_000_000n);
+  return new Date(Math.min(Math.max(ms, earliestMs), latestMs));
+}
+
+const earliestMs = Date.parse('0001-01-01T00:00:00.000Z');
+const latestMs = Date.parse('9999-12-31T23:59:59.999Z');

@@ -98,10 +98,10 @@ export function createTransfer(steps: TransferSteps) {
       if (signal.aborted) return undefined; // it stays in the queue for the next start
       if (error instanceof FileRejected) return await reject(steps, file, error, startedAt);
       if (error instanceof CredentialsError || error instanceof ConfigError) {
-        gate.report(error);
+        gate.report(error, file.path);
         return Date.now();
       }
-      if (error instanceof ServiceUnavailable) gate.report(error);
+      if (error instanceof ServiceUnavailable) gate.report(error, file.path);
       return tryAgain(steps, file, messageOf(error), hintOf(error));
     }
   };

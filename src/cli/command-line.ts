@@ -1,13 +1,31 @@
 import { DropledgerError, exitCode, UsageError } from '../service/errors.ts';
 import { describeError } from '../service/log-error.ts';
 import { version } from '../service/version.ts';
-import { check } from './check.ts';
 import { type Command, helpOf, readOptions, type Surroundings, table } from './command.ts';
-import { demo } from './demo.ts';
-import { migrate } from './migrate.ts';
-import { run } from './run.ts';
 
-const commands: readonly Command[] = [run, check, migrate, demo];
+/** Each loaded when it is asked for: the daemon needs nothing of the demo's. */
+const commands: readonly { readonly name: string; readonly summary: string; load(): Promise<Command> }[] = [
+  {
+    name: 'run',
+    summary: 'watch the folder, upload, record: the daemon, in the foreground (systemd runs this)',
+    load: async () => (await import('./run.ts')).run,
+  },
+  {
+    name: 'check',
+    summary: 'prove that everything the daemon needs works, before it runs',
+    load: async () => (await import('./check.ts')).check,
+  },
+  {
+    name: 'migrate',
+    summary: "create or upgrade the ledger's schema and its login roles",
+    load: async () => (await import('./migrate.ts')).migrate,
+  },
+  {
+    name: 'demo',
+    summary: 'all of it on this machine, no account needed: Postgres, S3 endpoint, sample files, the ledger',
+    load: async () => (await import('./demo.ts')).demo,
+  },
+];
 
 /** Runs what the command line asks for; resolves with the exit code, and says on stderr what went wrong. */
 export async function runCommandLine(args: readonly string[], around: Surroundings): Promise<number> {
@@ -24,11 +42,13 @@ async function dispatch([name, ...args]: readonly string[], around: Surroundings
   if (name === undefined) throw new UsageError('no command given', { hint: 'dropledger --help' });
   if (name === '--version' || name === '-V') return say(around, `dropledger ${version}\n`);
   if (name === '--help' || name === '-h' || name === 'help') return say(around, overview());
-  const command = commands.find((candidate) => candidate.name === name);
-  if (command === undefined)
+  const entry = commands.find((candidate) => candidate.name === name);
+  if (entry === undefined) {
     throw new UsageError(`there is no command ${JSON.stringify(name)}`, { hint: 'dropledger --help' });
-  const given = readOptions(command, args);
-  if (given['help'] === true) return say(around, helpOf(command));
+  }
+  const command = await entry.load();
+  const given = readOptions(entry.name, command, args);
+  if (given['help'] === true) return say(around, helpOf(entry, command));
   return command.run(given, around);
 }
 

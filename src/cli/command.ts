@@ -20,9 +20,7 @@ export interface CommandOption {
 }
 
 export interface Command {
-  readonly name: string;
-  readonly summary: string;
-  /** What `--help` says beyond the options. */
+  /** What `--help` says beyond the summary and the options. */
   readonly details?: string;
   readonly options: Readonly<Record<string, CommandOption>>;
   /** Resolves with the exit code; the kinds of `service/errors.ts` are told to the user by the caller. */
@@ -46,7 +44,7 @@ export const textOf = (given: GivenOptions, name: string): string | undefined =>
  * Reads the command line of one command.
  * @throws UsageError for an option it does not know, one without its value, or a stray argument.
  */
-export function readOptions(command: Command, args: readonly string[]): GivenOptions {
+export function readOptions(name: string, command: Command, args: readonly string[]): GivenOptions {
   const options: ParseArgsOptionsConfig = { help: { type: 'boolean', short: 'h' } };
   for (const [name, option] of Object.entries(command.options)) {
     options[name] = option.value === undefined ? { type: 'boolean' } : { type: 'string' };
@@ -57,11 +55,11 @@ export function readOptions(command: Command, args: readonly string[]): GivenOpt
     return { ...Object.fromEntries(defaults), ...values } as GivenOptions;
   } catch (error) {
     const [first = ''] = (error as Error).message.split('. ');
-    throw new UsageError(first, { hint: `dropledger ${command.name} --help` });
+    throw new UsageError(first, { hint: `dropledger ${name} --help` });
   }
 }
 
-export function helpOf({ name, summary, details, options }: Command): string {
+export function helpOf({ name, summary }: { name: string; summary: string }, { details, options }: Command): string {
   const rows = Object.entries({ ...options, help: { describe: 'this text' } satisfies CommandOption }).map(
     ([option, { value, describe, default: preset }]: [string, CommandOption]): [string, string] => [
       `--${option}${value === undefined ? '' : ` ${value}`}`,

@@ -23,8 +23,6 @@ const region = 'eu-west-1';
 const samplesTimeoutMs = 60_000;
 
 export const demo: Command = {
-  name: 'demo',
-  summary: 'all of it on this machine, no account needed: Postgres, S3 endpoint, sample files, the ledger',
   details: `Starts an embedded Postgres and an S3 endpoint on loopback, drops sample files, prints the ledger, and stays up with
 the folder open until Ctrl-C, which cleans everything up.`,
   options: { once: { describe: 'end when the samples are in the ledger, with exit code 0' } },
@@ -58,16 +56,19 @@ the folder open until Ctrl-C, which cleans everything up.`,
     const { env } = around;
     const signals = { stop: stop.signal, graceOver: graceOver.signal, onReload: () => {} };
     const running = runDaemon(config, { env, log, notifier, ...signals });
-    await Promise.race([isReady, running]);
-    const rows = await samplesRecorded({ config, ledger, log, places, running, stop: stop.signal });
-    say(`\n${rows === undefined ? '' : `The ledger (table dropledger.uploads):\n\n${ledgerTable(rows)}\n`}`);
-    if (given['once'] !== true && !stop.signal.aborted) {
-      say(invitation(places, ledger));
-      await Promise.race([running, aborted(stop.signal)]);
+    try {
+      await Promise.race([isReady, running]);
+      const rows = await samplesRecorded({ config, ledger, log, places, running, stop: stop.signal });
+      if (rows !== undefined) say(`\nThe ledger (table dropledger.uploads):\n\n${ledgerTable(rows)}\n`);
+      if (given['once'] !== true && !stop.signal.aborted) {
+        say(invitation(places, ledger));
+        await Promise.race([running, aborted(stop.signal)]);
+        say('\nStopping …\n');
+      }
+    } finally {
+      stop.abort(new Error('the demo ends'));
+      await running;
     }
-    stop.abort(new Error('the demo ends'));
-    await running;
-    if (given['once'] !== true) say('Cleaned up.\n');
     return exitCode.fine;
   },
 };
@@ -139,15 +140,11 @@ function useDemoCredentials({ env }: Surroundings, endpoint: string): void {
   });
 }
 
-const demoLog = (around: Surroundings): Logger =>
-  createLogger({
-    level: 'info',
-    format: 'text',
-    destination: {
-      ...describeDestination(1, around.stdout.isTTY === true, around.env as NodeJS.ProcessEnv),
-      kind: 'terminal',
-    },
-  });
+/** Pretty, whether or not somebody watches: a demo is for reading. */
+const demoLog = (around: Surroundings): Logger => {
+  const { colours } = describeDestination(1, around.stdout.isTTY === true, around.env);
+  return createLogger({ level: 'info', format: 'auto', destination: { fd: 1, kind: 'terminal', colours } });
+};
 
 function readiness(): { notifier: Notifier; isReady: Promise<void> } {
   const { promise, resolve } = Promise.withResolvers<void>();

@@ -8,8 +8,6 @@ import { type Command, configOption, type GivenOptions, type Surroundings, textO
 import { warningsTo } from './warnings.ts';
 
 export const migrate: Command = {
-  name: 'migrate',
-  summary: "create or upgrade the ledger's schema and its login roles",
   details: `Makes the schema "dropledger" and the roles dropledger_writer and dropledger_reader. It logs in as the ledger.user of the
 given config, or as --user: somebody who may create schemas and roles in that database. To run it again is harmless.`,
   options: {

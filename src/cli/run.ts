@@ -14,15 +14,13 @@ import { type Command, configOption, type GivenOptions, type Surroundings, textO
 const graceMs = 30_000;
 
 export const run: Command = {
-  name: 'run',
-  summary: 'watch the folder, upload, record: the daemon, in the foreground (systemd runs this)',
   details: `Signals: SIGTERM or SIGINT finishes what is in flight within ${graceMs / 1000} s; a second one gives it up, and the next start
 goes on with it. SIGHUP reads the configuration and the AWS login again.`,
   options: configOption,
 
   async run(given: GivenOptions, around: Surroundings): Promise<number> {
     const file = textOf(given, 'config') ?? configOption.config.default;
-    const destination = describeDestination(1, around.stdout.isTTY === true, around.env as NodeJS.ProcessEnv);
+    const destination = describeDestination(1, around.stdout.isTTY === true, around.env);
     let log = createLogger({ level: 'info', format: 'auto', destination });
     logRuntimeMessages(around.runtime, log);
     try {
@@ -35,6 +33,10 @@ goes on with it. SIGHUP reads the configuration and the AWS login again.`,
         watchdogPid: around.env['WATCHDOG_PID'],
         pid: around.pid,
       });
+      if (notifier.channel === 'child') {
+        const hint = 'set NotifyAccess=all in the unit, or install the optional package node-unix-socket';
+        log.warning('warning', { hint }, 'systemd is told by a child process');
+      }
       await runUntilSignalled({ file, config, log, notifier, around });
       log.info('stopped', {});
       return exitCode.fine;

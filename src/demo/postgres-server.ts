@@ -19,7 +19,7 @@ export interface ServerOptions {
 }
 
 /** `immediate` is the crash: no goodbye to anyone, and recovery at the next start. */
-export type StopMode = 'fast' | 'immediate';
+type StopMode = 'fast' | 'immediate';
 
 export interface Server {
   start(): Promise<void>;

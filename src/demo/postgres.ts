@@ -128,6 +128,7 @@ interface ClusterPlan {
 async function createCluster({ bin, data, passwordFile, user }: ClusterPlan): Promise<void> {
   const making = `${data}.new`;
   rmSync(making, { recursive: true, force: true });
+  makeFolder(making, user);
   write(passwordFile, randomBytes(18).toString('base64url'), user);
   const options = ['--username=postgres', `--pwfile=${passwordFile}`, '--auth=scram-sha-256'];
   try {
@@ -155,13 +156,16 @@ function temporaryFolder(
 }
 
 function ownFolder(path: string, user: UnprivilegedUser | undefined): string {
-  const folder = realpathSync(makeFolder(path, user));
+  // Others may pass through it: what is inside is private by itself.
+  mkdirSync(path, { recursive: true, mode: user === undefined ? 0o700 : 0o755 });
+  const folder = realpathSync(path);
   if (canReach(folder, user)) return folder;
   throw new LocalFailure(`PostgreSQL, which refuses to run as root, can't reach ${folder} as another user`, {
     hint: 'Choose a folder that every user can get to, or run as another user than root.',
   });
 }
 
+/** A private folder of that user. */
 function makeFolder(path: string, user: UnprivilegedUser | undefined): string {
   mkdirSync(path, { recursive: true, mode: 0o700 });
   if (user !== undefined) chownSync(path, user.uid, user.gid);

@@ -28,7 +28,7 @@ export interface OutboxOptions {
   readonly batchSize?: number;
 }
 
-export interface OutboxState {
+interface OutboxState {
   /** Whether the last attempt to reach the ledger succeeded, or none was made yet. */
   readonly up: boolean;
   readonly downSince: Date | undefined;
@@ -105,7 +105,7 @@ export function createOutbox(options: OutboxOptions): Outbox {
       log.error(
         'set-aside',
         { ledger_id: first.id, path: pathIn(first), error: refusal.message },
-        'the ledger refuses a row for its content: its file is stored, but stays in the drop folder',
+        'the ledger refuses this row for its content: it is kept in the local journal, and its file stays where it is',
       );
     } else {
       const middle = rows.length >> 1;

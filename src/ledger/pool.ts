@@ -94,6 +94,7 @@ export function createLedgerPool(options: LedgerPoolOptions): LedgerPool {
   ): Promise<Result> {
     signal?.throwIfAborted();
     let client: pg.PoolClient | undefined;
+    // Without one we wait for a login, or for somebody else's connection: the pool can't tell which.
     const abort = () => (client === undefined ? dropConnections() : breakOff(client));
     signal?.addEventListener('abort', abort, { once: true });
     try {

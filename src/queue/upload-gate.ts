@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { EventLog } from '../model.ts';
+import type { EventLog, RelativePath } from '../model.ts';
 import { DropledgerError, messageOf, ServiceUnavailable } from '../service/errors.ts';
 
 export interface UploadGateOptions {
@@ -22,7 +22,7 @@ export interface Outage {
 
 export type UploadGate = ReturnType<typeof createUploadGate>;
 
-/** Failures of S3 in a row, over all files, that count as an outage; fewer are the files' own. */
+/** Failures of S3 in a row that count as an outage; fewer are the files' own. */
 const failuresOfAnOutage = 3;
 
 /**
@@ -33,6 +33,7 @@ const failuresOfAnOutage = 3;
 export function createUploadGate({ log, ask, delayMs, onClose, onOpen }: UploadGateOptions) {
   const stop = new AbortController();
   let failures = 0;
+  const failedPaths = new Set<RelativePath>();
   let outage: Outage | undefined;
   let asking: Promise<void> = Promise.resolve();
   let hurry = () => {};
@@ -79,21 +80,26 @@ export function createUploadGate({ log, ask, delayMs, onClose, onOpen }: UploadG
     const seconds = Math.round((Date.now() - outage.since.getTime()) / 1000);
     outage = undefined;
     failures = 0;
+    failedPaths.clear();
     log.info('resumed', { seconds }, 'uploads go on');
     onOpen();
   };
 
   return {
-    /** A file could not be uploaded for a reason that concerns all of them. */
-    report(error: DropledgerError): void {
+    /** A file could not be uploaded for a reason that concerns, or may concern, all of them. */
+    report(error: DropledgerError, path: RelativePath): void {
       failures += 1;
-      const isOutage = !(error instanceof ServiceUnavailable) || failures >= failuresOfAnOutage;
+      failedPaths.add(path);
+      // One file that S3 answers with an error again and again is that file's trouble, not everyone's.
+      const concernsAll = !(error instanceof ServiceUnavailable && error.answered) || failedPaths.size > 1;
+      const isOutage = !(error instanceof ServiceUnavailable) || (failures >= failuresOfAnOutage && concernsAll);
       if (isOutage && outage === undefined && !stop.signal.aborted) close(error);
     },
 
     /** A file was uploaded. */
     succeeded(): void {
       failures = 0;
+      failedPaths.clear();
     },
 
     /** Uploads cannot begin yet: what `ask` said at start. */

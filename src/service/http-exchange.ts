@@ -43,7 +43,7 @@ export class ExchangeFailed extends Error {
 }
 
 /** A piece is written when the one before it has left: small enough to notice a stall, large enough to cost nothing. */
-const pieceBytes = 512 * 1024;
+const pieceBytes = 128 * 1024;
 
 /** What fails before a byte of the request is sent. */
 const connectFailures: ReadonlySet<string> = new Set([

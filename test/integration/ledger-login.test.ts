@@ -163,12 +163,13 @@ describe('with an IAM token, as on RDS', () => {
     expect(answers()).toEqual(['no encryption']);
   });
 
-  test('credentials that are not to be had stop nothing, and leave no connection behind', async () => {
-    const gone = async () => {
-      throw new ServiceUnavailable('credentials', 'the metadata service does not answer');
-    };
-    expect(await refusal({ credentials: gone })).toMatchObject({ name: 'ServiceUnavailable', service: 'credentials' });
-    expect(await refusal({ credentials: () => Promise.reject(new Error('odd')) })).toBeInstanceOf(ServiceUnavailable);
+  test('credentials that are not to be had now mean waiting, and leave no connection open', async () => {
+    const errors = [new ServiceUnavailable('credentials', 'the metadata service does not answer'), new Error('odd')];
+    for (const error of errors) {
+      await using pool = createLedgerPool(options({ credentials: () => Promise.reject(error) }));
+      await expect(pool.query('SELECT 1')).rejects.toMatchObject({ service: 'credentials' });
+      await expect.poll(() => front.openSockets()).toBe(0);
+    }
     expect(answers()).toEqual([]);
   });
 

@@ -3,6 +3,7 @@ import { columnNames } from '../../src/ledger/columns.ts';
 import { createLedger } from '../../src/ledger/ledger.ts';
 import { completeScript, migrate } from '../../src/ledger/migrate.ts';
 import { createLedgerPool } from '../../src/ledger/pool.ts';
+import { probeLedger } from '../../src/ledger/probe.ts';
 import { checkSchema, programVersion, schemaProblem } from '../../src/ledger/schema.ts';
 import { ConfigError } from '../../src/service/errors.ts';
 import { sampleRow } from '../support/ledger-rows.ts';
@@ -158,6 +159,25 @@ test('a database without a ledger says what to run', async () => {
     name: 'ConfigError',
     hint: expect.stringContaining('dropledger migrate'),
   });
+});
+
+test('a probe tells what recording needs and this login lacks', async () => {
+  await using database = await postgres.createDatabase();
+  await using writer = createLedgerPool({ ...database.writer, log });
+  await using reader = createLedgerPool({ ...database.reader, log });
+  expect(await probeLedger(writer)).toEqual({
+    serverVersion: expect.stringMatching(/^\d+/),
+    tlsVersion: null,
+    readOnly: false,
+    schema: { kind: 'current', version: programVersion },
+    missingRights: [],
+  });
+  expect((await probeLedger(reader)).missingRights).toEqual(
+    columnNames.map((name) => `INSERT (${name}) ON dropledger.uploads`),
+  );
+  await using empty = await postgres.createDatabase({ migrated: false });
+  await using pool = createLedgerPool({ ...empty.admin, log });
+  expect(await probeLedger(pool)).toMatchObject({ schema: { kind: 'missing' } });
 });
 
 test('the views count days, name the last word on a path, and tell which failures are resolved', async () => {

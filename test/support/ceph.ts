@@ -37,6 +37,11 @@ export interface Ceph extends AsyncDisposable {
   readonly writeOnly: Credentials;
   /** The same rights as temporary credentials, from STS AssumeRole; 900 s is the shortest. */
   assumeWriteOnlyRole(durationSeconds?: number): Promise<Required<Credentials>>;
+  /**
+   * As AWS makes buckets today: the owner may do everything with every object in it, whoever put it. (Left to itself
+   * Ceph gives an object to the user who put it.)
+   */
+  createBucket(name: string): Promise<void>;
   /** Runs `radosgw-admin` and gives what it prints. */
   adminCommand(...args: string[]): Promise<string>;
   /** Kills the gateway (-9) and starts it again. What was stored stays. */
@@ -87,6 +92,7 @@ export async function startCeph(options: CephOptions = {}): Promise<Ceph> {
       owner,
       writer,
       writeOnly,
+      createBucket: (name) => createBucket({ url, ca: options.tls?.ca }, name),
       assumeWriteOnlyRole: (durationSeconds = 3600) => assumeRole({ url, ca: options.tls?.ca }, durationSeconds),
       adminCommand,
       restartGateway: () => cluster.command('restart-gateway'),
@@ -112,7 +118,10 @@ async function freePorts(count: number): Promise<number[]> {
   return ports;
 }
 
-/** One copy of everything, no authentication between its servers, all that waits made short. */
+/**
+ * One copy of everything, no authentication between its servers, all that waits made short. `rgw_s3_auth_order`: with
+ * STS asked first, as is its default, every refusal would be STS's AccessDenied, whatever was wrong.
+ */
 function cephConf(
   directory: string,
   { monitorPort, gatewayPort, tls, storeMiB = 4096 }: CephOptions & { monitorPort: number; gatewayPort: number },
@@ -175,6 +184,7 @@ rgw_dns_name = localhost
 rgw_enable_usage_log = false
 rgw_sts_key = 0123456789abcdef
 rgw_s3_auth_use_sts = true
+rgw_s3_auth_order = local, sts
 rgw_gc_obj_min_wait = 10
 rgw_crypt_require_ssl = false
 `;
@@ -290,6 +300,23 @@ const denyTheRest = {
 const trustPolicy = policyOf([
   { Effect: 'Allow', Principal: { AWS: ['arn:aws:iam:::user/writer'] }, Action: ['sts:AssumeRole'] },
 ]);
+
+async function createBucket({ url, ca }: Address, name: string): Promise<void> {
+  const policy = policyOf([
+    {
+      Effect: 'Allow',
+      Principal: { AWS: ['arn:aws:iam:::user/owner'] },
+      Action: ['s3:*'],
+      Resource: [`arn:aws:s3:::${name}/*`],
+    },
+  ]);
+  const endpoint = { url, region, credentials: owner, ca };
+  const path = `/${name}`;
+  const created = await sendSigned(endpoint, { method: 'PUT', path });
+  const body = JSON.stringify(policy);
+  const opened = await sendSigned(endpoint, { method: 'PUT', path, query: { policy: '' }, body });
+  if (created.status !== 200 || opened.status !== 204) throw new Error(`no bucket: ${created.text} ${opened.text}`);
+}
 
 async function assumeRole(address: Address, durationSeconds: number): Promise<Required<Credentials>> {
   const text = await callApi(address, writer, 'sts', {

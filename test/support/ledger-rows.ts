@@ -1,21 +1,13 @@
 import { createHash, randomUUID } from 'node:crypto';
+import { v7 as uuidv7 } from 'uuid';
 import { rowHash } from '../../src/ledger/row-hash.ts';
 import type { LedgerRow, OutboxRow, OutboxStore } from '../../src/model.ts';
-
-let minted = 0;
-
-/** A UUIDv7: one made later sorts later, by the counter in its last digits even within a millisecond. */
-export function uuidV7(): string {
-  minted += 1;
-  const time = Date.now().toString(16).padStart(12, '0');
-  return `${time.slice(0, 8)}-${time.slice(8)}-7000-8000-${minted.toString(16).padStart(12, '0')}`;
-}
 
 /** A row as the journal would enqueue it, with its right hash. */
 export function sampleRow(changes: Partial<LedgerRow> = {}): LedgerRow {
   const row: Omit<LedgerRow, 'row_hash'> = {
-    id: uuidV7(),
-    file_id: uuidV7(),
+    id: uuidv7(),
+    file_id: uuidv7(),
     host: 'scanner-1',
     instance: 'default',
     path: 'invoices/2026/march.pdf',

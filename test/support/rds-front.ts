@@ -38,6 +38,8 @@ export interface RdsFront extends AsyncDisposable {
   /** How far its clock is ahead of ours. */
   clockAheadMs: number;
   dropConnections(): void;
+  /** Sockets that are open, those to the Postgres behind it included. */
+  openSockets(): number;
 }
 
 const sslRequestCode = 80877103;
@@ -93,6 +95,7 @@ export async function startRdsFront(options: RdsFrontOptions): Promise<RdsFront>
     dropConnections() {
       for (const socket of sockets) socket.destroy();
     },
+    openSockets: () => sockets.size,
     async [Symbol.asyncDispose]() {
       front.dropConnections();
       await new Promise((resolve) => server.close(resolve));

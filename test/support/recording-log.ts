@@ -1,6 +1,6 @@
 import type { EventFields, EventLog, EventName } from '../../src/model.ts';
 
-export interface LoggedEvent {
+interface LoggedEvent {
   readonly level: 'info' | 'warning' | 'error' | 'debug';
   readonly event: EventName | 'debug';
   readonly fields: EventFields;

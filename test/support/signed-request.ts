@@ -24,6 +24,8 @@ export interface RawRequest {
   readonly region?: string;
   readonly service?: string;
   readonly signingDate?: Date;
+  /** Of those that are sent as a rule: left out, and not signed. */
+  readonly without?: readonly string[];
   /** Changes the request after it was signed. */
   readonly tamper?: (request: HttpRequest) => void;
   /** Body as it goes over the wire, made from the finished headers: for chunked signatures. */
@@ -95,6 +97,7 @@ export async function sendSigned(endpoint: RawEndpoint, raw: RawRequest): Promis
     },
     body,
   };
+  for (const name of raw.without ?? []) delete unsigned.headers[name];
   const request = raw.credentials === null ? unsigned : await sign(unsigned, endpoint, raw);
   raw.tamper?.(request);
   return send(request, raw.frame?.(request) ?? body, endpoint.ca);

@@ -23,7 +23,7 @@ describe.skipIf(reason !== undefined)(`the service${reason === undefined ? '' : 
     await box.write(
       '/etc/systemd/system/dropledger.service.d/test.conf',
       `[Service]\nExecStart=\nExecStart=/opt/dropledger/bin/dropledger.js run --config /etc/dropledger/config.json
-RestartSec=100ms\nWatchdogSec=2\n[Unit]\nStartLimitIntervalSec=0\n`,
+RestartSec=100ms\nWatchdogSec=4\n[Unit]\nStartLimitIntervalSec=0\n`,
     );
     await box.must('systemctl daemon-reload && systemctl start neighbours');
     config = defaultConfig(Number(await box.must('cat /srv/postgres/port')));

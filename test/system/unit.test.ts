@@ -73,6 +73,22 @@ describe.skipIf(reason !== undefined)(
       );
     });
 
+    test('people read, but do not change, what others dropped; the service moves it whatever the umask', async () => {
+      await mustAs(
+        'alice',
+        'umask 077; cd /srv/dropledger/inbox && echo mine > alice.csv && mkdir team && echo mine > team/a.csv',
+      );
+      expect(await mustAs('bob', 'cat /srv/dropledger/inbox/alice.csv')).toBe('mine');
+      const denied = { code: 1, stderr: expect.stringContaining('Permission denied') };
+      expect(await as('bob', 'echo forged >> /srv/dropledger/inbox/alice.csv')).toMatchObject(denied);
+      await mustAs(
+        'dropledger',
+        'mv /srv/dropledger/inbox/alice.csv /srv/dropledger/inbox/team/a.csv /srv/dropledger/archive/',
+      );
+      expect(await as('bob', 'echo forged >> /srv/dropledger/archive/alice.csv')).toMatchObject(denied);
+      await mustAs('dropledger', 'rm -r /srv/dropledger/inbox/team');
+    });
+
     test('nobody else gets in, and the group changes neither archive nor quarantine', async () => {
       await mustAs('dropledger', 'echo x > /srv/dropledger/quarantine/x; echo x > /srv/dropledger/archive/x');
       for (const command of [

@@ -30,7 +30,7 @@ export interface Call {
   readonly bucket: string;
   readonly key: string;
   /** Reads the body as a small text, verified. */
-  readText(): Promise<string>;
+  readText(wishes?: Pick<PayloadWishes, 'checksumIsOfObject'>): Promise<string>;
   /** Reads the body into a finished staged file, verified; the caller moves or disposes of it. */
   readFile(wishes: { readonly checksum?: ChecksumAlgorithm | undefined }): Promise<ReceivedFile>;
 }
@@ -67,9 +67,9 @@ export function createCall(
     request,
     bucket: request.bucket,
     key: request.key,
-    async readText() {
-      const { bytes } = await receiveDocument(request, authentication, { maxBytes: maxDocumentBytes, onStart });
-      return bytes.toString('utf8');
+    async readText(wishes) {
+      const maxBytes = maxDocumentBytes;
+      return (await receiveDocument(request, authentication, { ...wishes, maxBytes, onStart })).toString('utf8');
     },
     async readFile({ checksum }) {
       const size = announcedLength(request);

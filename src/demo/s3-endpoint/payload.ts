@@ -31,6 +31,8 @@ export interface PayloadWishes {
   readonly md5?: boolean;
   /** Computed where the client sends none. */
   readonly checksum?: ChecksumAlgorithm | undefined;
+  /** The `x-amz-checksum-*` in the headers is not of this body: CompleteMultipartUpload's is of the object. */
+  readonly checksumIsOfObject?: boolean;
   /** Called when the first byte is wanted: `Expect: 100-continue` is answered then. */
   readonly onStart?: () => void;
 }
@@ -47,7 +49,7 @@ export async function receivePayload(
 ): Promise<ReceivedPayload> {
   const framing = framingOf(request, authentication);
   const contentMd5 = contentMd5Of(request);
-  const inHeader = checksumOf(request);
+  const inHeader = wishes.checksumIsOfObject === true ? undefined : checksumOf(request);
   const inTrailer = framing.decoder === undefined ? undefined : trailerAlgorithmOf(request);
   requireAnnouncedChecksum(request, inHeader?.algorithm ?? inTrailer);
   const algorithm = inHeader?.algorithm ?? inTrailer ?? wishes.checksum;
@@ -174,8 +176,8 @@ function checkedTrailer(algorithm: ChecksumAlgorithm, trailers: ReadonlyMap<stri
 export async function receiveDocument(
   request: S3Request,
   authentication: Authentication,
-  { maxBytes, onStart }: { readonly maxBytes: number; readonly onStart?: () => void },
-): Promise<{ readonly bytes: Buffer; readonly payload: ReceivedPayload }> {
+  { maxBytes, ...wishes }: PayloadWishes & { readonly maxBytes: number },
+): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let size = 0;
   const sink: Sink = {
@@ -185,6 +187,6 @@ export async function receiveDocument(
       chunks.push(chunk);
     },
   };
-  const payload = await receivePayload(request, authentication, sink, onStart === undefined ? {} : { onStart });
-  return { bytes: Buffer.concat(chunks), payload };
+  await receivePayload(request, authentication, sink, wishes);
+  return Buffer.concat(chunks);
 }

@@ -9,6 +9,7 @@ const file = join(directory, 'password');
 afterAll(() => rmSync(directory, { recursive: true }));
 
 function write(text: string, mode: number): void {
+  rmSync(file, { force: true }); // One that is read-only could not be written again, but by root.
   writeFileSync(file, text);
   chmodSync(file, mode);
 }

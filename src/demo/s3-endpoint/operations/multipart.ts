@@ -107,7 +107,7 @@ export const abortMultipartUpload: Operation = (call) =>
   });
 
 export const completeMultipartUpload: Operation = async (call) => {
-  const listed = parseCompletedParts(await call.readText());
+  const listed = parseCompletedParts(await call.readText({ checksumIsOfObject: true }));
   return call.store.uploads.exclusively(uploadIdOf(call), () => complete(call, listed));
 };
 
