@@ -23,6 +23,14 @@ export function problemsAcrossKeys(data: unknown): ConfigProblem[] {
     if (path === undefined || folder === undefined || !overlap(path, folder)) continue;
     problems.push({ path: `dropFolder.${key}`, message: 'must lie outside dropFolder.path, and not contain it' });
   }
+  for (const [section, key] of [
+    ['journal', 'path'],
+    ['ledger', 'passwordFile'],
+  ] as const) {
+    const path = text(section, key);
+    if (path === undefined || folder === undefined || !isInside(path, folder)) continue;
+    problems.push({ path: `${section}.${key}`, message: 'must lie outside dropFolder.path: it would be uploaded' });
+  }
   if (archive !== undefined && quarantine !== undefined && overlap(archive, quarantine)) {
     problems.push({ path: 'dropFolder.quarantinePath', message: 'must be apart from dropFolder.archivePath' });
   }

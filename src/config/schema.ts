@@ -54,9 +54,12 @@ const dropFolder = z.strictObject({
     .describe('Folders that uploads have emptied are removed after this many hours; 0: never.'),
 });
 
+/** Stands for the host's name in `s3.prefix`. */
+const hostMark = '$' + '{host}';
+
 const s3 = z.strictObject({
   bucket: name.describe('The bucket, or an access point.'),
-  prefix: z.string().default('').describe('Object key = prefix + relative path. ${host} is the name of this host.'),
+  prefix: z.string().default('').describe(`Object key = prefix + relative path. ${hostMark} is the name of this host.`),
   region: name.describe('The region of the bucket, such as eu-west-1.'),
   onConflict: z
     .enum(['keep-both', 'fail', 'overwrite'])
