@@ -21,7 +21,7 @@ import { createLedger } from './ledger/ledger.ts';
 import { createOutbox, type Outbox } from './ledger/outbox.ts';
 import { createLedgerPool } from './ledger/pool.ts';
 import { rowHash } from './ledger/row-hash.ts';
-import type { EventFields, EventLog, OutboxStore, RelativePath } from './model.ts';
+import type { EventFields, EventLog, OutboxStore } from './model.ts';
 import { fullJitterMs } from './queue/backoff.ts';
 import { createDisposalQueue } from './queue/disposal-queue.ts';
 import { createTransferQueue, type Lane } from './queue/transfer-queue.ts';

@@ -3,6 +3,7 @@ import type { Dispose } from './drop-folder/dispose.ts';
 import type { RecordedFile } from './journal/files.ts';
 import type { Journal } from './journal/journal.ts';
 import type { EventLog, RelativePath } from './model.ts';
+import { codeOf, messageOf } from './service/errors.ts';
 import { errorFields } from './service/log-error.ts';
 import { parentOf, textOf } from './service/path-bytes.ts';
 
@@ -16,6 +17,7 @@ export interface DisposalSteps {
 
 export function createDisposal({ journal, dispose, log, lookAgain }: DisposalSteps) {
   const saidOf = new Set<string>();
+  const failing = new Set<string>();
   const once = (about: string, say: () => void): void => {
     if (saidOf.has(about)) return;
     saidOf.add(about);
@@ -36,6 +38,15 @@ export function createDisposal({ journal, dispose, log, lookAgain }: DisposalSte
       ),
     );
 
+  /** Once a reason, until all goes well again: a full disk fails thousands of files. */
+  const sayFailed = ({ path }: RecordedFile, error: unknown): void => {
+    const reason = codeOf(error) ?? messageOf(error);
+    if (failing.has(reason)) return;
+    failing.add(reason);
+    const example = textOf(path);
+    log.error('warning', { example, ...errorFields(error) }, 'recorded files cannot be moved; it is tried again');
+  };
+
   const sayQuarantined = ({ path, disposition }: RecordedFile): void => {
     if (disposition.kind !== 'quarantine') return;
     const { reason, hint, ledgerId } = disposition;
@@ -46,6 +57,7 @@ export function createDisposal({ journal, dispose, log, lookAgain }: DisposalSte
     const done: { fileId: string; rests: 'kept' | 'not-movable' | undefined }[] = [];
     const emptied = new Set<RelativePath>();
     const replaced: RelativePath[] = [];
+    let failed = 0;
     for (const [file, disposal] of await dispose(files)) {
       const { path, fileId } = file;
       switch (disposal.kind) {
@@ -66,11 +78,14 @@ export function createDisposal({ journal, dispose, log, lookAgain }: DisposalSte
           done.push({ fileId, rests: 'not-movable' });
           break;
         case 'failed':
-          once(`failed ${errorFields(disposal.error).error.replaceAll(/\d+/g, '')}`, () =>
-            log.error('warning', errorFields(disposal.error), 'recorded files cannot be moved; it is tried again'),
-          );
+          failed += 1;
+          sayFailed(file, disposal.error);
+          break;
+        case 'interrupted':
+          break;
       }
     }
+    if (failed === 0) failing.clear();
     await Promise.all([journal.files.disposed(done), journal.emptiedFolders.note(emptied, new Date())]);
     for (const path of replaced) lookAgain(path);
   };

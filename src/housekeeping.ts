@@ -4,7 +4,8 @@ import type { Folders } from './drop-folder/folders.ts';
 import { folderIsThere } from './drop-folder/intake.ts';
 import { pruneArchive, removeEmptyFolders } from './drop-folder/tidy.ts';
 import type { Journal } from './journal/journal.ts';
-import type { AbortUpload, EventLog, RelativePath } from './model.ts';
+import type { AbortUpload, EventLog } from './model.ts';
+import { ServiceUnavailable } from './service/errors.ts';
 import { errorFields } from './service/log-error.ts';
 
 export interface HousekeepingOptions {
@@ -30,19 +31,26 @@ export function createHousekeeping(options: HousekeepingOptions) {
   const stop = new AbortController();
   const ago = (ms: number) => new Date(Date.now() - ms);
 
-  /** Multipart uploads that no file wants any more are billed until they are aborted. */
+  /** Multipart uploads that no file wants any more are billed until they are aborted. One that fails stops no other. */
   const abortOrphans = async () => {
+    const failures: unknown[] = [];
     for (const { uploadId, key } of journal.multipart.orphans()) {
-      await options.abortUpload(key, uploadId, stop.signal);
-      await journal.multipart.gone(uploadId);
+      try {
+        await options.abortUpload(key, uploadId, stop.signal);
+        await journal.multipart.gone(uploadId);
+      } catch (error) {
+        if (stop.signal.aborted || error instanceof ServiceUnavailable) throw error;
+        failures.push(error);
+      }
     }
+    if (failures.length > 0) throw failures[0];
   };
 
   const removeFolders = async () => {
     const { removeEmptyFoldersAfterHours } = options.limits();
     if (removeEmptyFoldersAfterHours === 0) return;
     const due = journal.emptiedFolders.due(ago(removeEmptyFoldersAfterHours * hourMs));
-    await removeEmptyFolders(dropFolder, due);
+    await removeEmptyFolders(dropFolder, due, stop.signal);
     await journal.emptiedFolders.forget(due);
   };
 
@@ -58,12 +66,14 @@ export function createHousekeeping(options: HousekeepingOptions) {
     let position = 0;
     for (;;) {
       const resting = journal.files.restingAfter(position, pathsAtOnce);
-      const vanished: RelativePath[] = [];
-      for (const { path } of resting) {
+      const vanished: number[] = [];
+      for (const file of resting) {
         stop.signal.throwIfAborted();
-        if ((await identityAt(dropFolder, path)) === undefined) vanished.push(path);
+        // One that cannot be looked at (a folder without permission) is taken to be there still.
+        const isThere = await identityAt(dropFolder, file.path).catch(() => true);
+        if (isThere === undefined) vanished.push(file.position);
       }
-      await journal.files.forgetPaths(vanished);
+      await journal.files.forgetResting(vanished);
       if (resting.length < pathsAtOnce) break;
       position = resting.at(-1)?.position ?? position;
     }
@@ -76,14 +86,23 @@ export function createHousekeeping(options: HousekeepingOptions) {
   const { retryNotMovable } = options;
   const duties = { abortOrphans, retryNotMovable, removeFolders, pruneOldArchive, forgetVanished, forgetOld };
 
+  const failing = new Set<string>();
+
+  const perform = async (duty: string, act: () => Promise<void>): Promise<void> => {
+    try {
+      await act();
+      failing.delete(duty);
+    } catch (error) {
+      stop.signal.throwIfAborted();
+      if (failing.has(duty)) return;
+      failing.add(duty);
+      log.warning('warning', { duty, ...errorFields(error) }, 'housekeeping is tried again every hour');
+    }
+  };
+
   const run = async (): Promise<void> => {
     for (;;) {
-      for (const [duty, perform] of Object.entries(duties)) {
-        await perform().catch((error: unknown) => {
-          stop.signal.throwIfAborted();
-          log.debug('housekeeping is tried again in an hour', { duty, ...errorFields(error) });
-        });
-      }
+      for (const [duty, act] of Object.entries(duties)) await perform(duty, act);
       await sleep(hourMs, undefined, { signal: stop.signal });
     }
   };

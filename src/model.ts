@@ -30,14 +30,15 @@ export interface SettledFile {
 
 /** One open descriptor, proved to be the settled file and to lie inside the drop folder. */
 export interface OpenFile {
-  readonly fd: number;
   readonly path: RelativePath;
   readonly identity: FileIdentity;
   /** User name of the owner, its number where it has no name. */
   readonly owner: string;
   /** Whether descriptor and path still are the file that was opened (`fstat` and `lstat` agree with `identity`). */
   unchanged(): Promise<boolean>;
-  close(): Promise<void>;
+  /** Fills the buffer from `position` on, as far as one call goes: bytes that were read, 0 at the end. */
+  read(buffer: Uint8Array, position: number): number | Promise<number>;
+  close(): void | Promise<void>;
 }
 
 /** What S3 acknowledged. The three null-able ones are null where the answer was lost. */

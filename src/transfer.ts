@@ -58,7 +58,7 @@ interface Pass {
 type Upload =
   | { readonly kind: 'stored'; readonly object: StoredObject; readonly rowId: string }
   | Duplicate
-  | { readonly kind: 'untouched' | 'renewed' | 'changed' };
+  | { readonly kind: 'untouched' | 'other-bytes' | 'changed' };
 
 interface Duplicate {
   readonly kind: 'duplicate';
@@ -79,8 +79,10 @@ export function createTransfer(steps: TransferSteps) {
       switch (outcome.kind) {
         case 'vanished':
           if (!(await steps.folderIsThere())) return await tryAgain(steps, file, 'the drop folder is not there');
-          await journal.files.forget(file.fileId);
-          log.info('gone', { path: textOf(file.path) }, 'it left the folder before it was uploaded');
+          await journal.files.forget(file);
+          if (file.restedAs === undefined) {
+            log.info('gone', { path: textOf(file.path) }, 'it left the folder before it was uploaded');
+          }
           return undefined;
         case 'changed':
           return await settleAnew(steps, file);
@@ -98,8 +100,7 @@ export function createTransfer(steps: TransferSteps) {
       if (signal.aborted) return undefined; // it stays in the queue for the next start
       if (error instanceof FileRejected) return await reject(steps, file, error, startedAt);
       if (error instanceof CredentialsError || error instanceof ConfigError) {
-        gate.report(error, file.path);
-        return Date.now();
+        if (gate.report(error, file.path)) return Date.now();
       }
       if (error instanceof ServiceUnavailable) gate.report(error, file.path);
       return tryAgain(steps, file, messageOf(error), hintOf(error));
@@ -121,10 +122,11 @@ async function uploadAndRecord(steps: TransferSteps, pass: Pass): Promise<number
   switch (outcome.kind) {
     case 'changed':
       return settleAnew(steps, file);
-    case 'renewed':
-      return undefined; // in the queue anew, as another file
+    case 'other-bytes':
+      await steps.journal.files.renew(file);
+      return Date.now();
     case 'untouched':
-      await steps.journal.files.disposed([{ fileId: file.fileId, rests: file.restedAs }]);
+      await steps.journal.files.untouched(file);
       return undefined;
     case 'duplicate':
       return recordDuplicate(steps, pass, outcome);
@@ -141,18 +143,15 @@ async function upload(steps: TransferSteps, pass: Pass): Promise<Upload> {
   if ('rejected' in named) throw new FileRejected(named.rejected, { hint: named.hint });
 
   const mayBeDuplicate = journal.storedObjects.knowsSize(path, identity.size);
-  const keyIsTaken = onConflict !== 'overwrite' && journal.storedObjects.knowsKey(named.key);
+  const { bucket } = steps.origin;
+  const keyIsTaken = onConflict !== 'overwrite' && journal.storedObjects.knowsKey(bucket, named.key);
   let sha256: string | undefined;
   if (mayBeDuplicate || keyIsTaken || file.unansweredSha256 !== undefined || file.restedAs !== undefined) {
     sha256 = await steps.hash(opened, signal);
     if (sha256 === undefined || !(await opened.unchanged())) return { kind: 'changed' };
     const among = onConflict === 'overwrite' ? 'latest' : 'any';
-    const same = journal.storedObjects.duplicateOf(path, identity.size, sha256, among);
-    if (file.restedAs !== undefined) {
-      if (same !== undefined) return { kind: 'untouched' };
-      await journal.files.renew(file);
-      return { kind: 'renewed' };
-    }
+    const same = journal.storedObjects.duplicateOf({ bucket, path, size: identity.size, sha256 }, among);
+    if (file.restedAs !== undefined) return { kind: same === undefined ? 'other-bytes' : 'untouched' };
     if (same !== undefined) return { kind: 'duplicate', key: same.key, sha256, of: same.ledgerId };
   }
   return storeUnderFreeKey(steps, pass, named.key, sha256);
@@ -168,7 +167,7 @@ async function storeUnderFreeKey(
   ownKey: string,
   knownSha256?: string,
 ): Promise<Upload> {
-  const { journal, onConflict } = steps;
+  const { journal, onConflict, origin } = steps;
   const { unansweredSha256, key: lastKey, rowId = uuidv7() } = pass.file;
   const pendingKey = knownSha256 !== undefined && knownSha256 === unansweredSha256 ? lastKey : undefined;
   let sha256 = knownSha256;
@@ -179,7 +178,7 @@ async function storeUnderFreeKey(
     yield steps.conflictKeyById(ownKey, rowId);
   };
   const taken = new Set<string>();
-  const isTaken = (key: string) => onConflict !== 'overwrite' && journal.storedObjects.knowsKey(key);
+  const isTaken = (key: string) => onConflict !== 'overwrite' && journal.storedObjects.knowsKey(origin.bucket, key);
   for (const key of candidates()) {
     if (onConflict === 'fail' && (taken.size > 0 || (key !== pendingKey && isTaken(key)))) throw keyTaken(ownKey);
     if (taken.has(key) || (key !== pendingKey && isTaken(key))) continue;
@@ -239,10 +238,11 @@ async function recordStored(steps: TransferSteps, pass: Pass, object: StoredObje
   const { file, opened, startedAt } = pass;
   const uploadedAt = new Date();
   const { sha256, key } = object;
-  const content = { path: file.path, size: file.identity.size, sha256, key, ledgerId: rowId };
+  const { bucket } = steps.origin;
+  const content = { path: file.path, size: file.identity.size, sha256, bucket, key, ledgerId: rowId };
   const row = uploadedRow(entryOf(steps, pass), object, steps.contentType(key), uploadedAt);
   await steps.journal.outbox.enqueue(
-    { row: { ...row, id: rowId }, disposition: { kind: 'after-upload', ledgerId: rowId }, stored: content },
+    { row: { ...row, id: rowId }, file, disposition: { kind: 'after-upload', ledgerId: rowId }, stored: content },
     uploadedAt,
   );
   steps.gate.succeeded();
@@ -255,7 +255,7 @@ async function recordDuplicate(steps: TransferSteps, pass: Pass, { key, sha256, 
   const id = uuidv7();
   const row = { ...duplicateRow(entryOf(steps, pass), { key, sha256, of }), id };
   const disposition: Disposition = { kind: 'after-upload', ledgerId: id };
-  await steps.journal.outbox.enqueue({ row, disposition }, new Date());
+  await steps.journal.outbox.enqueue({ row, file: pass.file, disposition }, new Date());
   steps.rowWaits();
   steps.log.info('duplicate', { path: textOf(pass.file.path), bytes: pass.file.identity.size, sha256, of, id });
 }
@@ -270,7 +270,7 @@ async function reject(
   const id = uuidv7();
   const row = { ...failedRow(entryOf(steps, { file, startedAt }), error.message), id };
   const disposition: Disposition = { kind: 'quarantine', reason: error.message, hint: error.hint ?? '', ledgerId: id };
-  await steps.journal.outbox.enqueue({ row, disposition }, new Date());
+  await steps.journal.outbox.enqueue({ row, file, disposition }, new Date());
   steps.rowWaits();
 }
 

@@ -70,7 +70,8 @@ export function parseIni(text: string): Map<string, Section> {
       continue;
     }
     const [, key, value] = /^([^\s#;=][^=]*?)\s*=\s*(.*?)\s*$/.exec(line) ?? [];
-    if (section !== undefined && key !== undefined) section[key.toLowerCase()] = (value ?? '').replace(/\s[#;].*$/, '');
+    if (section !== undefined && key !== undefined)
+      section[key.toLowerCase()] = (value ?? '').replace(/\s+[#;].*$/, '');
   }
   return sections;
 }

@@ -1,10 +1,18 @@
 import { DropledgerError, exitCode, UsageError } from '../service/errors.ts';
 import { describeError } from '../service/log-error.ts';
 import { version } from '../service/version.ts';
-import { type Command, helpOf, readOptions, type Surroundings, table } from './command.ts';
+import {
+  type Command,
+  type CommandEntry,
+  type CommandGroup,
+  groupHelpOf,
+  helpOf,
+  readArguments,
+  type Surroundings,
+  table,
+} from './command.ts';
 
-/** Each loaded when it is asked for: the daemon needs nothing of the demo's. */
-const commands: readonly { readonly name: string; readonly summary: string; load(): Promise<Command> }[] = [
+const commands: readonly CommandEntry[] = [
   {
     name: 'run',
     summary: 'watch the folder, upload, record: the daemon, in the foreground (systemd runs this)',
@@ -19,6 +27,21 @@ const commands: readonly { readonly name: string; readonly summary: string; load
     name: 'migrate',
     summary: "create or upgrade the ledger's schema and its login roles",
     load: async () => (await import('./migrate.ts')).migrate,
+  },
+  {
+    name: 'ledger',
+    summary: 'read the ledger: list, show, stats, export, report, verify-chain',
+    load: async () => (await import('./ledger.ts')).ledger,
+  },
+  {
+    name: 'verify',
+    summary: 'compare ledger and bucket, both ways (needs a role that may read the bucket)',
+    load: async () => (await import('./verify.ts')).verify,
+  },
+  {
+    name: 'restore',
+    summary: "download one object and prove it by the ledger's sha256 (needs a role that may read the bucket)",
+    load: async () => (await import('./restore.ts')).restore,
   },
   {
     name: 'demo',
@@ -46,10 +69,37 @@ async function dispatch([name, ...args]: readonly string[], around: Surroundings
   if (entry === undefined) {
     throw new UsageError(`there is no command ${JSON.stringify(name)}`, { hint: 'dropledger --help' });
   }
+  const loaded = await entry.load();
+  return 'commands' in loaded ? dispatchInGroup(entry, loaded, args, around) : runOne(entry, loaded, args, around);
+}
+
+async function dispatchInGroup(
+  group: CommandEntry,
+  loaded: CommandGroup,
+  [name, ...args]: readonly string[],
+  around: Surroundings,
+): Promise<number> {
+  if (name === '--help' || name === '-h' || name === 'help') return say(around, groupHelpOf(group, loaded));
+  const hint = `dropledger ${group.name} --help`;
+  const entry = loaded.commands.find((candidate) => candidate.name === name);
+  if (name === undefined) throw new UsageError(`dropledger ${group.name} needs a command`, { hint });
+  if (entry === undefined) {
+    throw new UsageError(`there is no command ${JSON.stringify(`${group.name} ${name}`)}`, { hint });
+  }
   const command = await entry.load();
-  const given = readOptions(entry.name, command, args);
+  if ('commands' in command) throw new TypeError('groups have one level');
+  return runOne({ ...entry, name: `${group.name} ${name}` }, command, args, around);
+}
+
+async function runOne(
+  entry: CommandEntry,
+  command: Command,
+  args: readonly string[],
+  around: Surroundings,
+): Promise<number> {
+  const { given, operands } = readArguments(entry.name, command, args);
   if (given['help'] === true) return say(around, helpOf(entry, command));
-  return command.run(given, around);
+  return command.run(given, around, operands);
 }
 
 function say(around: Surroundings, text: string): number {

@@ -19,12 +19,35 @@ export interface CommandOption {
   readonly default?: string;
 }
 
+/** What stands behind the options, such as a file. */
+export interface Operands {
+  /** As the usage line shows them: `ID`, `[FILE…]`. */
+  readonly usage: string;
+  readonly least: number;
+  readonly most: number;
+}
+
 export interface Command {
   /** What `--help` says beyond the summary and the options. */
   readonly details?: string;
   readonly options: Readonly<Record<string, CommandOption>>;
+  /** None where it is absent. */
+  readonly operands?: Operands;
   /** Resolves with the exit code; the kinds of `service/errors.ts` are told to the user by the caller. */
-  run(given: GivenOptions, around: Surroundings): Promise<number>;
+  run(given: GivenOptions, around: Surroundings, operands: readonly string[]): Promise<number>;
+}
+
+/** A command by its name, loaded when it is asked for: the daemon needs nothing of the demo's. */
+export interface CommandEntry {
+  readonly name: string;
+  readonly summary: string;
+  load(): Promise<Command | CommandGroup>;
+}
+
+/** A name with further commands behind it: `ledger list`. */
+export interface CommandGroup {
+  readonly details?: string;
+  readonly commands: readonly CommandEntry[];
 }
 
 export type GivenOptions = Readonly<Record<string, string | boolean | undefined>>;
@@ -42,31 +65,57 @@ export const textOf = (given: GivenOptions, name: string): string | undefined =>
 
 /**
  * Reads the command line of one command.
- * @throws UsageError for an option it does not know, one without its value, or a stray argument.
+ * @throws UsageError for an option it does not know, one without its value, too few operands or too many.
  */
-export function readOptions(name: string, command: Command, args: readonly string[]): GivenOptions {
+export function readArguments(
+  name: string,
+  command: Command,
+  args: readonly string[],
+): { given: GivenOptions; operands: readonly string[] } {
   const options: ParseArgsOptionsConfig = { help: { type: 'boolean', short: 'h' } };
   for (const [name, option] of Object.entries(command.options)) {
     options[name] = option.value === undefined ? { type: 'boolean' } : { type: 'string' };
   }
+  const hint = `dropledger ${name} --help`;
   try {
-    const { values } = parseArgs({ args: [...args], options, strict: true, allowPositionals: false });
+    const allowPositionals = command.operands !== undefined;
+    const { values, positionals } = parseArgs({ args: [...args], options, strict: true, allowPositionals });
+    const { usage = '', least = 0, most = 0 } = command.operands ?? {};
+    if (values['help'] !== true && (positionals.length < least || positionals.length > most))
+      throw new UsageError(`expected ${usage}, got ${positionals.length === 0 ? 'nothing' : positionals.join(' ')}`, {
+        hint,
+      });
     const defaults = Object.entries(command.options).map(([name, option]) => [name, option.default]);
-    return { ...Object.fromEntries(defaults), ...values } as GivenOptions;
+    return { given: { ...Object.fromEntries(defaults), ...values } as GivenOptions, operands: positionals };
   } catch (error) {
+    if (error instanceof UsageError) throw error;
     const [first = ''] = (error as Error).message.split('. ');
-    throw new UsageError(first, { hint: `dropledger ${name} --help` });
+    throw new UsageError(first, { hint });
   }
 }
 
-export function helpOf({ name, summary }: { name: string; summary: string }, { details, options }: Command): string {
+export function helpOf(
+  { name, summary }: { name: string; summary: string },
+  { details, options, operands }: Command,
+): string {
   const rows = Object.entries({ ...options, help: { describe: 'this text' } satisfies CommandOption }).map(
     ([option, { value, describe, default: preset }]: [string, CommandOption]): [string, string] => [
       `--${option}${value === undefined ? '' : ` ${value}`}`,
       preset === undefined ? describe : `${describe} (default ${preset})`,
     ],
   );
-  const parts = [`Usage: dropledger ${name} [options]`, `${capital(summary)}.`, details, `Options:\n${table(rows)}`];
+  const usage = ['Usage: dropledger', name, operands?.usage, '[options]'].filter((word) => word !== undefined).join(' ');
+  const parts = [usage, `${capital(summary)}.`, details, `Options:\n${table(rows)}`];
+  return `${parts.filter((part) => part !== undefined).join('\n\n')}\n`;
+}
+
+export function groupHelpOf(
+  { name, summary }: { name: string; summary: string },
+  { details, commands }: CommandGroup,
+): string {
+  const list = `Commands:\n${table(commands.map((entry) => [entry.name, entry.summary]))}`;
+  const more = `dropledger ${name} COMMAND --help tells more.`;
+  const parts = [`Usage: dropledger ${name} COMMAND [options]`, `${capital(summary)}.`, details, list, more];
   return `${parts.filter((part) => part !== undefined).join('\n\n')}\n`;
 }
 

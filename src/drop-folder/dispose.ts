@@ -14,7 +14,7 @@ import {
   sameFile,
 } from './folder.ts';
 import type { Folders } from './folders.ts';
-import { identityOfEntry, type MoveOutcome, moveFile, putBack, removeEntry } from './move.ts';
+import { identityOfEntry, isReservation, type MoveOutcome, moveFile, putBack, removeEntry } from './move.ts';
 import { reasonCompanion, reasonSuffix } from './reason-file.ts';
 
 /** A file whose row is in the ledger. */
@@ -29,13 +29,17 @@ export type Disposal =
   /** It stays in the folder, as configured. */
   | { readonly kind: 'kept' }
   /** The receiving folder refused (full, read-only…): nothing was moved, and it may work later. */
-  | { readonly kind: 'failed'; readonly error: unknown };
+  | { readonly kind: 'failed'; readonly error: unknown }
+  /** It waits for its second look, which the next start takes. */
+  | { readonly kind: 'interrupted' };
 
 export interface DisposeOptions {
   readonly folders: Folders;
   readonly afterUpload: 'archive' | 'delete' | 'keep';
   /** `delete` looks again after this long: somebody may have had the file open. */
   readonly settleMs: number;
+  /** Aborted when nobody waits for that any longer. */
+  readonly graceOver?: AbortSignal;
 }
 
 /** A batch of files from one folder of the drop folder, on their way to one other. */
@@ -49,7 +53,7 @@ interface Leg<File extends DisposableFile> {
  * Takes files out of the drop folder, after both facts about them are durable, and leaves them where they are if they
  * may not be moved. Renames of a batch are synced together, folder by folder, before this resolves.
  */
-export function createDisposer({ folders, afterUpload, settleMs }: DisposeOptions) {
+export function createDisposer({ folders, afterUpload, settleMs, graceOver }: DisposeOptions) {
   const { dropFolder, quarantine, archive } = folders;
   const targetOf = ({ disposition }: DisposableFile): Leg<DisposableFile>['target'] | 'kept' => {
     if (disposition.kind === 'quarantine') return 'quarantine';
@@ -82,7 +86,7 @@ export function createDisposer({ folders, afterUpload, settleMs }: DisposeOption
       const disposal = disposeOne(file, { from, to, target: leg.target, keepsPath });
       done.set(file, await disposal.catch((error: unknown) => ({ kind: 'failed', error }) as const));
     }
-    if (leg.target === 'deleting') await finishDeleting(leg.files, done, { from, to }, settleMs);
+    if (leg.target === 'deleting') await finishDeleting(leg.files, done, { from, to }, { settleMs, graceOver });
     await from.sync();
     await to.sync();
   };
@@ -131,8 +135,10 @@ async function disposeOne(file: DisposableFile, { from, to, target, keepsPath }:
   if (target === 'deleting') {
     const waiting = disposition.ledgerId as RelativePath;
     const moved = await moveFile({ from, name, identity, to, names: [waiting] });
-    const leftByACrash = moved.kind === 'gone' && (await identityOfEntry(to, waiting)) !== undefined;
-    return leftByACrash ? { kind: 'moved', name: waiting } : moved;
+    if (moved.kind !== 'gone') return moved;
+    // The daemon ended between the rename and the second look, or before the rename.
+    if (await isReservation(to, waiting)) await removeEntry(to, waiting);
+    return (await identityOfEntry(to, waiting)) === undefined ? moved : { kind: 'moved', name: waiting };
   }
   const suffixLength = target === 'quarantine' ? reasonSuffix.length : 0;
   const withId = nameWithId(name, disposition.ledgerId, suffixLength);
@@ -148,12 +154,18 @@ async function finishDeleting<File extends DisposableFile>(
   files: readonly File[],
   done: Map<File, Disposal>,
   { from, to }: Pick<Way, 'from' | 'to'>,
-  settleMs: number,
+  { settleMs, graceOver }: { settleMs: number; graceOver: AbortSignal | undefined },
 ): Promise<void> {
-  await sleep(settleMs);
-  for (const file of files) {
+  const waiting = files.filter((file) => done.get(file)?.kind === 'moved');
+  if (waiting.length === 0) return;
+  const isOver = await sleep(settleMs, false, { signal: graceOver }).catch(() => true);
+  for (const file of waiting) {
     const moved = done.get(file);
     if (moved?.kind !== 'moved') continue;
+    if (isOver) {
+      done.set(file, { kind: 'interrupted' });
+      continue;
+    }
     const now = await identityOfEntry(to, moved.name);
     if (now === undefined) continue;
     if (sameFile(now, file.identity, { moved: true })) {

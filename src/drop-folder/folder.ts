@@ -1,8 +1,10 @@
-import { type BigIntStats, constants } from 'node:fs';
-import { lstat, mkdir, open, readlink, realpath, stat, statfs } from 'node:fs/promises';
+import { type BigIntStats, constants, fsync } from 'node:fs';
+import { mkdir, realpath, stat, statfs } from 'node:fs/promises';
+import { promisify } from 'node:util';
 import type { FileIdentity, RelativePath } from '../model.ts';
 import { ConfigError, codeOf, messageOf } from '../service/errors.ts';
 import { bytesOf } from '../service/path-bytes.ts';
+import { createFileCalls, type FileCalls } from './file-calls.ts';
 
 /** A folder of the daemon's (drop folder, archive, quarantine), by its real path: no symlink on the way. */
 export interface Folder {
@@ -10,6 +12,8 @@ export interface Folder {
   readonly path: Buffer;
   readonly dev: bigint;
   readonly ino: bigint;
+  /** For what lies in it. */
+  readonly calls: FileCalls;
 }
 
 /**
@@ -22,7 +26,8 @@ export async function openFolder(path: string, configKey: string): Promise<Folde
     const real = await realpath(Buffer.from(path), { encoding: 'buffer' });
     const stats = await stat(real, { bigint: true });
     if (!stats.isDirectory()) throw new ConfigError(`${configKey}: ${path} is not a folder`, { hint });
-    return { path: real, dev: stats.dev, ino: stats.ino };
+    const calls = createFileCalls({ onNetwork: (await networkFileSystemOf({ path: real })) !== undefined });
+    return { path: real, dev: stats.dev, ino: stats.ino, calls };
   } catch (error) {
     if (error instanceof ConfigError) throw error;
     throw new ConfigError(`${configKey}: ${path}: ${messageOf(error)}`, { hint, cause: error });
@@ -55,7 +60,7 @@ export function sameFile(one: FileIdentity, other: FileIdentity, { moved = false
 /** The identity of what is at the path now; undefined where nothing is, or no regular file. */
 export async function identityAt(folder: Folder, path: RelativePath): Promise<FileIdentity | undefined> {
   try {
-    const stats = await lstat(pathIn(folder, path), { bigint: true });
+    const stats = await folder.calls.lstat(pathIn(folder, path));
     return stats.isFile() ? identityOf(stats) : undefined;
   } catch (error) {
     if (isGone(error)) return undefined;
@@ -66,6 +71,7 @@ export async function identityAt(folder: Folder, path: RelativePath): Promise<Fi
 /** A descriptor of a folder: renames through it cannot be led astray by a symlink that was swapped in above. */
 export interface FolderHandle extends AsyncDisposable {
   readonly fd: number;
+  readonly calls: FileCalls;
   /** The path of `name` in it, for a system call of this process. */
   entry(name: RelativePath): Buffer;
   /** Makes renames in and out of it durable. */
@@ -80,21 +86,28 @@ export class LedAstray extends Error {}
  * @throws LedAstray where a symlink leads elsewhere; the system's error where it cannot be opened.
  */
 export async function openInside(folder: Folder, path: RelativePath): Promise<FolderHandle> {
+  const { calls } = folder;
   const expected = pathIn(folder, path);
-  const handle = await open(expected, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+  const fd = await calls.open(expected, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
   try {
-    await proveLocation(handle.fd, expected);
+    await proveLocation(calls, fd, expected);
   } catch (error) {
-    await handle.close();
+    await calls.close(fd);
     throw error;
   }
+  const here = `/proc/self/fd/${fd}/`;
   return {
-    fd: handle.fd,
-    entry: (name) => Buffer.concat([Buffer.from(`/proc/self/fd/${handle.fd}/`), bytesOf(name)]),
-    sync: () => handle.sync(),
-    [Symbol.asyncDispose]: () => handle.close(),
+    fd,
+    calls,
+    entry: (name) => Buffer.from(here + name, 'latin1'),
+    sync: () => syncToDisk(fd),
+    async [Symbol.asyncDispose]() {
+      await calls.close(fd);
+    },
   };
 }
+
+const syncToDisk = promisify(fsync);
 
 /** As `openInside`, making the folder and those above it where they are missing. */
 export async function makeInside(folder: Folder, path: RelativePath): Promise<FolderHandle> {
@@ -108,8 +121,8 @@ export async function makeInside(folder: Folder, path: RelativePath): Promise<Fo
 }
 
 /** O_NOFOLLOW guards the last component alone, so the kernel is asked where the descriptor really is. */
-export async function proveLocation(fd: number, expected: Buffer): Promise<void> {
-  const actual = await readlink(`/proc/self/fd/${fd}`, { encoding: 'buffer' });
+export async function proveLocation(calls: FileCalls, fd: number, expected: Buffer): Promise<void> {
+  const actual = await calls.readlink(`/proc/self/fd/${fd}`);
   if (!actual.equals(expected)) throw new LedAstray('a symlink on the way leads elsewhere');
 }
 
@@ -126,7 +139,7 @@ const networkFileSystems = new Map([
 ]);
 
 /** The name of the network file system the folder is on; undefined on a local one. */
-export async function networkFileSystemOf(folder: Folder): Promise<string | undefined> {
+export async function networkFileSystemOf(folder: Pick<Folder, 'path'>): Promise<string | undefined> {
   return networkFileSystems.get((await statfs(folder.path)).type >>> 0);
 }
 

@@ -31,6 +31,11 @@ export async function openFolders(paths: FolderPaths): Promise<Folders> {
   const { archivePath } = paths;
   const archives = paths.afterUpload === 'archive' && archivePath !== undefined;
   const archive = archives ? await openReceiving(archivePath, 'dropFolder.archivePath') : undefined;
+  proveApart(dropFolder, quarantine, 'dropFolder.quarantinePath');
+  if (archive !== undefined) {
+    proveApart(dropFolder, archive, 'dropFolder.archivePath');
+    proveApart(archive, quarantine, 'dropFolder.quarantinePath');
+  }
   await proveRename(dropFolder, quarantine, 'dropFolder.quarantinePath');
   if (archive !== undefined) await proveRename(dropFolder, archive, 'dropFolder.archivePath');
   return { dropFolder, quarantine, archive };
@@ -48,6 +53,15 @@ async function openReceiving(path: string, configKey: string): Promise<Folder> {
     });
   }
   return folder;
+}
+
+/** The configuration's own check knows no symlinks: by the real paths, too, none may lie in another. */
+function proveApart(one: Folder, other: Folder, configKey: string): void {
+  const [inside, outside] = [`${one.path.toString('latin1')}/`, `${other.path.toString('latin1')}/`];
+  if (!inside.startsWith(outside) && !outside.startsWith(inside)) return;
+  throw new ConfigError(`${configKey}: ${other.path} and ${one.path} lie in one another`, {
+    hint: 'a symlink may lead there; what is moved would be found and moved again',
+  });
 }
 
 /**

@@ -1,7 +1,8 @@
 import { stat } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { EventLog, FileIdentity, RelativePath, SettledFile } from '../model.ts';
-import { messageOf } from '../service/errors.ts';
+import { codeOf, messageOf } from '../service/errors.ts';
+import { errorFields } from '../service/log-error.ts';
 import { textOf } from '../service/path-bytes.ts';
 import { type Folder, identityAt, sameFile } from './folder.ts';
 import { createIgnoreName, createIgnoreRule } from './ignore.ts';
@@ -38,6 +39,10 @@ export type Intake = ReturnType<typeof createIntake>;
 
 /** Events on their way when a scan ended may still arrive; what has none by then was missed. */
 const eventGraceMs = 1000;
+/** The least pause between two scans, however many events are missed. */
+const leastPauseMs = 1000;
+/** Paths remembered to tell which files no event told of; beyond that it is only counted. */
+const mostRemembered = 100_000;
 
 /**
  * Brings files from the drop folder to rest and hands them over. Events are a hint, the scan is the truth: it runs at
@@ -52,7 +57,8 @@ export function createIntake(options: IntakeOptions) {
   const hinted = new Set<RelativePath>();
   let report: ScanReport | undefined;
   let foundByRescan = 0;
-  let rescanSoon = () => {};
+  let isGap = false;
+  let endPause = () => {};
 
   const warnOnce = (about: string, fields: Record<string, string | undefined>, message: string) => {
     if (warned.has(about)) return;
@@ -60,25 +66,33 @@ export function createIntake(options: IntakeOptions) {
     log.warning('warning', fields, message);
   };
 
+  /** A thousand files in a folder that may not be entered are one warning. */
+  const warnNotTaken = (error: unknown): void =>
+    warnOnce(
+      `settle ${codeOf(error) ?? messageOf(error)}`,
+      errorFields(error),
+      'files cannot be taken in; every scan tries again',
+    );
+
+  const rescanSoon = (): void => {
+    isGap = true;
+    endPause();
+  };
+
   const settler = createSettler({
     settleMs: options.settleMs,
     trustTimes: options.trustTimes,
     look: (path) => identityAt(folder, path),
     onSettled: options.onSettled,
-    onError: (error) =>
-      warnOnce(
-        `settle ${messageOf(error)}`,
-        { error: messageOf(error) },
-        'a file could not be taken in; the next scan tries again',
-      ),
+    onError: (error) => warnNotTaken(error),
   });
 
   const watch = watchFolder({
     folder,
     ignore: ignoreRule,
     onHint: (path) => {
-      hinted.add(path);
-      settler.offer(path).catch(() => undefined); // never rejects
+      if (hinted.size < mostRemembered) hinted.add(path);
+      if (!settler.offerNow(path)) rescanSoon(); // too many at once: a scan waits for room, events cannot
     },
     onGap: (reason) => {
       warnOnce(`gap ${reason}`, { error: reason }, 'events from the drop folder may have been missed');
@@ -90,12 +104,21 @@ export function createIntake(options: IntakeOptions) {
   const consider = async (path: RelativePath, missed: RelativePath[]): Promise<void> => {
     const what = known(path);
     if (what?.kind === 'waits') return;
-    if (what?.kind === 'rests') {
-      const now = await identityAt(folder, path);
-      if (now === undefined || sameFile(now, what.identity)) return;
-    }
-    if (settler.observing(path) === undefined && !hinted.has(path)) missed.push(path);
+    if (what?.kind === 'rests' && !(await isOther(path, what.identity))) return;
+    const isMissed = settler.observing(path) === undefined && !hinted.has(path);
+    if (isMissed && hinted.size < mostRemembered && missed.length < mostRemembered) missed.push(path);
     await settler.offer(path);
+  };
+
+  /** Whether another file is there by now; one that cannot be looked at is left for the next scan. */
+  const isOther = async (path: RelativePath, identity: FileIdentity): Promise<boolean> => {
+    try {
+      const now = await identityAt(folder, path);
+      return now !== undefined && !sameFile(now, identity);
+    } catch (error) {
+      warnNotTaken(error);
+      return false;
+    }
   };
 
   const scanOnce = async (isFirst: boolean): Promise<void> => {
@@ -140,12 +163,22 @@ export function createIntake(options: IntakeOptions) {
     );
   };
 
+  /** Until the next scan is due, or events were missed since the last one began. */
+  const pause = async (): Promise<void> => {
+    await sleep(leastPauseMs, undefined, { signal: stop.signal });
+    const ended = new AbortController();
+    endPause = () => ended.abort();
+    const restMs = options.rescanSeconds() * 1000 - leastPauseMs;
+    if (!isGap && restMs > 0) {
+      await sleep(restMs, undefined, { signal: AbortSignal.any([stop.signal, ended.signal]) }).catch(() => undefined);
+    }
+    stop.signal.throwIfAborted();
+  };
+
   const keepScanning = async (): Promise<void> => {
-    while (!stop.signal.aborted) {
-      const woken = new Promise<void>((resolve) => {
-        rescanSoon = resolve;
-      });
-      await Promise.race([sleep(options.rescanSeconds() * 1000, undefined, { signal: stop.signal }), woken]);
+    for (;;) {
+      await pause();
+      isGap = false;
       await scanOnce(false);
     }
   };
@@ -154,6 +187,7 @@ export function createIntake(options: IntakeOptions) {
   const scanning = firstScan.then(keepScanning).catch((error: unknown) => {
     if (!stop.signal.aborted) throw error;
   });
+  scanning.catch(() => undefined); // it may break down before anybody waits for it
 
   return {
     /** Resolves when the whole folder was walked once; rejects if that failed. */
@@ -161,7 +195,9 @@ export function createIntake(options: IntakeOptions) {
     /** Rejects if scanning breaks down: a daemon that does not scan must not go on. */
     scanning,
     /** This file must come to rest again. */
-    offer: (path: RelativePath): void => void settler.offer(path),
+    offer: (path: RelativePath): void => {
+      if (!settler.offerNow(path)) rescanSoon();
+    },
     /** The rule that hides a path; undefined where none does. */
     ignoredBy: ignoreRule,
     observing: settler.observing,

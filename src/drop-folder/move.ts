@@ -1,11 +1,10 @@
 import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { constants } from 'node:fs';
-import { lstat, open, rename, rm } from 'node:fs/promises';
+import { type BigIntStats, constants } from 'node:fs';
 import type { FileIdentity, RelativePath } from '../model.ts';
-import { codeOf } from '../service/errors.ts';
-import { bytesOf } from '../service/path-bytes.ts';
+import { codeOf, LocalFailure } from '../service/errors.ts';
+import { bytesOf, textOf } from '../service/path-bytes.ts';
 import { nameWithId } from './file-names.ts';
 import { type FolderHandle, identityOf, isForbidden, isGone, sameFile } from './folder.ts';
 
@@ -38,11 +37,11 @@ export async function moveFile(move: Move): Promise<MoveOutcome> {
   if (before === undefined || !sameFile(before, identity, { moved: true })) return { kind: 'gone' };
   const target = await claimName(move);
   try {
-    await rename(from.entry(name), to.entry(target));
+    await from.calls.rename(from.entry(name), to.entry(target));
   } catch (error) {
     await removeEntry(to, target);
     await companion?.remove(target);
-    if (isGone(error)) return { kind: 'gone' };
+    if (isGone(error) && (await identityOfEntry(from, name)) === undefined) return { kind: 'gone' };
     if (isForbidden(error) || isOtherMount(error)) return { kind: 'not-movable', reason: explain(error) };
     throw error;
   }
@@ -56,7 +55,13 @@ export async function moveFile(move: Move): Promise<MoveOutcome> {
 async function claimName({ to, names, companion }: Move): Promise<RelativePath> {
   for (const name of names) {
     if (!(await reserve(to, name))) continue;
-    if (companion === undefined || (await companion.write(name))) return name;
+    try {
+      if (companion === undefined || (await companion.write(name))) return name;
+    } catch (error) {
+      await companion?.remove(name).catch(() => undefined);
+      await removeEntry(to, name).catch(() => undefined);
+      throw error;
+    }
     await removeEntry(to, name);
   }
   throw new Error('every name for the file is taken');
@@ -68,8 +73,9 @@ async function claimName({ to, names, companion }: Move): Promise<RelativePath> 
  */
 async function reserve(to: FolderHandle, name: RelativePath): Promise<boolean> {
   try {
-    const handle = await open(to.entry(name), constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0);
-    await handle.close();
+    await to.calls.close(
+      await to.calls.open(to.entry(name), constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL),
+    );
     return true;
   } catch (error) {
     if (codeOf(error) === 'EEXIST') return isReservation(to, name);
@@ -77,35 +83,59 @@ async function reserve(to: FolderHandle, name: RelativePath): Promise<boolean> {
   }
 }
 
-async function isReservation(folder: FolderHandle, name: RelativePath): Promise<boolean> {
-  const stats = await lstat(folder.entry(name));
-  return stats.isFile() && stats.size === 0 && (stats.mode & 0o777) === 0 && stats.uid === process.geteuid?.();
+/** Whether there is an empty file without permissions under that name: a name that was taken, and not used. */
+export async function isReservation(folder: FolderHandle, name: RelativePath): Promise<boolean> {
+  const stats = await statsOfEntry(folder, name);
+  if (stats === undefined) return false;
+  return (
+    stats.isFile() && stats.size === 0n && (stats.mode & 0o777n) === 0n && Number(stats.uid) === process.geteuid?.()
+  );
 }
 
 /**
  * Moves a file back under its name, or another where that one is taken. `mv -nT` asks the kernel not to replace
  * (renameat2 with RENAME_NOREPLACE), which Node cannot; xargs, because names are bytes and arguments of a child are not.
+ * Where they are not installed, it looks before it renames.
+ * @throws LocalFailure where nothing helps: then the file stays where it was moved to.
  */
-export async function putBack(from: FolderHandle, name: RelativePath, to: FolderHandle, as: RelativePath) {
+export async function putBack(
+  from: FolderHandle,
+  name: RelativePath,
+  to: FolderHandle,
+  as: RelativePath,
+): Promise<void> {
+  let failure: unknown;
   for (const target of [as, nameWithId(as, randomUUID())]) {
-    await run('xargs', ['-0', 'mv', '-nT', '--'], {
-      input: Buffer.concat([
-        Buffer.from('/proc/self/fd/3/'),
-        bytesOf(name),
-        nul,
-        Buffer.from('/proc/self/fd/4/'),
-        bytesOf(target),
-        nul,
-      ]),
-      descriptors: [from.fd, to.fd],
-    });
-    if ((await identityOfEntry(from, name)) === undefined) return;
+    try {
+      await moveWithoutReplacing(from, name, to, target);
+    } catch (error) {
+      failure = error;
+      if ((await statsOfEntry(to, target)) === undefined) await from.calls.rename(from.entry(name), to.entry(target));
+    }
+    if ((await statsOfEntry(from, name)) === undefined) return;
   }
+  throw new LocalFailure(`another file came in between, and could not be put back: it is called ${textOf(name)} now`, {
+    hint: 'move it from the archive or the quarantine back into the drop folder',
+    cause: failure,
+  });
 }
+
+const moveWithoutReplacing = (from: FolderHandle, name: RelativePath, to: FolderHandle, target: RelativePath) =>
+  run('xargs', ['-0', 'mv', '-nT', '--'], {
+    input: Buffer.concat([
+      Buffer.from('/proc/self/fd/3/'),
+      bytesOf(name),
+      nul,
+      Buffer.from('/proc/self/fd/4/'),
+      bytesOf(target),
+      nul,
+    ]),
+    descriptors: [from.fd, to.fd],
+  });
 
 const nul = Buffer.from([0]);
 
-/** Runs a program to its end, whatever its exit code; the descriptors are its 3, 4, … */
+/** Runs a program to its end, whatever its exit code; the descriptors are its 3, 4, … Throws where it cannot be started. */
 async function run(
   program: string,
   args: readonly string[],
@@ -113,20 +143,25 @@ async function run(
 ) {
   const child = spawn(program, args, { stdio: ['pipe', 'ignore', 'ignore', ...descriptors] });
   const ended = once(child, 'close');
+  child.stdin?.on('error', () => undefined); // it ended before it read all of it
   child.stdin?.end(input);
   await ended;
 }
 
 /** What is under that name in an open folder; undefined where no regular file is. */
-export const identityOfEntry = async (folder: FolderHandle, name: RelativePath): Promise<FileIdentity | undefined> => {
+export async function identityOfEntry(folder: FolderHandle, name: RelativePath): Promise<FileIdentity | undefined> {
+  const stats = await statsOfEntry(folder, name);
+  return stats?.isFile() ? identityOf(stats) : undefined;
+}
+
+async function statsOfEntry(folder: FolderHandle, name: RelativePath): Promise<BigIntStats | undefined> {
   try {
-    const stats = await lstat(folder.entry(name), { bigint: true });
-    return stats.isFile() ? identityOf(stats) : undefined;
+    return await folder.calls.lstat(folder.entry(name));
   } catch (error) {
     if (isGone(error)) return undefined;
     throw error;
   }
-};
+}
 
 const isOtherMount = (error: unknown): boolean => codeOf(error) === 'EXDEV';
 
@@ -137,5 +172,9 @@ function explain(error: unknown): string {
 
 /** Unlinks a file of an open folder; one that is gone already is fine. */
 export async function removeEntry(folder: FolderHandle, name: RelativePath): Promise<void> {
-  await rm(folder.entry(name), { force: true });
+  try {
+    await folder.calls.unlink(folder.entry(name));
+  } catch (error) {
+    if (!isGone(error)) throw error;
+  }
 }

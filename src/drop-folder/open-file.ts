@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { type FileHandle, lstat, open, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import type { FileIdentity, OpenFile, RelativePath, SettledFile } from '../model.ts';
 import {
   type Folder,
@@ -25,23 +25,24 @@ export type OpenOutcome =
 /** Opens settled files for reading: one descriptor, proved to be the file that settled, inside the drop folder. */
 export function createFileOpener(folder: Folder, ownerOf: (uid: number) => Promise<string>) {
   return async ({ path, identity }: SettledFile): Promise<OpenOutcome> => {
+    const { calls } = folder;
     const full = pathIn(folder, path);
-    let handle: FileHandle | undefined;
+    let fd: number | undefined;
     try {
       // Looked at first: opening a FIFO, even with O_NONBLOCK, would be noticed by whoever holds its other end.
-      const before = await lstat(full, { bigint: true });
+      const before = await calls.lstat(full);
       if (!before.isFile()) return { kind: 'vanished' };
-      handle = await open(full, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-      await proveLocation(handle.fd, full);
-      const stats = await handle.stat({ bigint: true });
+      fd = await calls.open(full, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+      await proveLocation(calls, fd, full);
+      const stats = await calls.fstat(fd);
       if (!stats.isFile() || !sameFile(identityOf(stats), identity)) {
-        await handle.close();
+        await calls.close(fd);
         return { kind: 'changed' };
       }
       const owner = await ownerOf(Number(stats.uid));
-      return { kind: 'open', file: openFile(folder, handle, { path, identity, owner }) };
+      return { kind: 'open', file: openFile(folder, fd, { path, identity, owner }) };
     } catch (error) {
-      await handle?.close();
+      if (fd !== undefined) await calls.close(fd);
       if (isGone(error) || isSymlink(error) || error instanceof LedAstray) return { kind: 'vanished' };
       if (isForbidden(error)) return { kind: 'unreadable', reason: (error as Error).message };
       throw error;
@@ -53,21 +54,22 @@ export type OpenSettledFile = ReturnType<typeof createFileOpener>;
 
 function openFile(
   folder: Folder,
-  handle: FileHandle,
+  fd: number,
   { path, identity, owner }: { path: RelativePath; identity: FileIdentity; owner: string },
 ): OpenFile {
+  const { calls } = folder;
   return {
-    fd: handle.fd,
     path,
     identity,
     owner,
     async unchanged() {
-      const stats = await handle.stat({ bigint: true });
+      const stats = await calls.fstat(fd);
       if (!sameFile(identityOf(stats), identity)) return false;
       const now = await identityAt(folder, path);
       return now !== undefined && sameFile(now, identity);
     },
-    close: () => handle.close(),
+    read: (buffer, position) => calls.read(fd, buffer, position),
+    close: () => calls.close(fd),
   };
 }
 
@@ -81,8 +83,13 @@ export function createOwnerLookup(passwdFile = '/etc/passwd') {
     const lines = (await readFile(passwdFile, 'utf8').catch(() => '')).split('\n').map((line) => line.split(':'));
     return new Map(lines.map(([name = '', , uid]) => [Number(uid), name]));
   };
+  const nameless = new Set<number>();
   return async (uid: number): Promise<string> => {
     names ??= read();
+    const name = (await names).get(uid);
+    if (name !== undefined || nameless.has(uid)) return name ?? String(uid);
+    nameless.add(uid);
+    names = read();
     return (await names).get(uid) ?? String(uid);
   };
 }

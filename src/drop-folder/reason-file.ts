@@ -18,14 +18,21 @@ export function reasonCompanion(
   return {
     async write(name) {
       const entry = folder.entry(nameFor(name));
-      try {
-        await writeFile(entry, text, { flag: 'wx', mode: 0o640 });
-        return true;
-      } catch (error) {
-        if (codeOf(error) !== 'EEXIST') throw error;
-        return (await readFile(entry, 'utf8').catch(() => '')) === text; // a crash left it here
-      }
+      if (!(await isFree(entry, text))) return false;
+      await writeFile(entry, text, { mode: 0o640, flush: true });
+      return true;
     },
     remove: (name) => removeEntry(folder, nameFor(name)),
   };
+}
+
+/** Whether nothing is there, or what a crash or a full disk left of this very text. */
+async function isFree(entry: Buffer, text: string): Promise<boolean> {
+  try {
+    return text.startsWith(await readFile(entry, 'utf8'));
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return true;
+    if (codeOf(error) === 'EISDIR') return false;
+    throw error;
+  }
 }

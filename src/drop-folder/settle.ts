@@ -16,6 +16,7 @@ export interface SettleOptions {
 interface Observed {
   readonly detectedAt: Date;
   readonly identity: FileIdentity;
+  /** By `performance.now()`: a clock that is set back must not hold files up. */
   readonly dueAtMs: number;
 }
 
@@ -60,15 +61,17 @@ export function createSettler({ settleMs, trustTimes, look, onSettled, onError }
     }
   };
 
-  const judge = (path: RelativePath, now: Date, identity: FileIdentity | undefined): void => {
+  const judge = (path: RelativePath, seenAt: Date, identity: FileIdentity | undefined): void => {
+    if (closed) return;
     const before = observed.get(path);
     observed.delete(path);
     if (identity === undefined) return;
-    const detectedAt = before?.detectedAt ?? now;
+    const detectedAt = before?.detectedAt ?? seenAt;
     const changed = before !== undefined && !sameFile(before.identity, identity);
-    const restsSinceMs = lastChangeMs(identity, now.getTime(), trustTimes && !changed);
-    const dueAtMs = before !== undefined && !changed ? before.dueAtMs : restsSinceMs + settleMs;
-    if (settleMs === 0 || dueAtMs <= now.getTime()) {
+    const restedMs = changed || !trustTimes ? 0 : restMs(identity, seenAt.getTime());
+    const nowMs = performance.now();
+    const dueAtMs = before !== undefined && !changed ? before.dueAtMs : nowMs + settleMs - restedMs;
+    if (settleMs === 0 || dueAtMs <= nowMs) {
       settled.push({ path, identity, detectedAt });
       handOver();
     } else {
@@ -99,8 +102,9 @@ export function createSettler({ settleMs, trustTimes, look, onSettled, onError }
 
   const lookAtDue = (): void => {
     const now = new Date();
+    const nowMs = performance.now();
     for (const [path, { dueAtMs }] of observed) {
-      if (dueAtMs <= now.getTime()) toLook.set(path, now);
+      if (dueAtMs <= nowMs) toLook.set(path, now);
     }
     if (observed.size === 0) {
       clearInterval(timer);
@@ -109,13 +113,24 @@ export function createSettler({ settleMs, trustTimes, look, onSettled, onError }
     lookNext();
   };
 
+  const add = (path: RelativePath): void => {
+    if (closed || observed.has(path) || toLook.has(path)) return;
+    toLook.set(path, new Date());
+    lookNext();
+  };
+
   return {
     /** Resolves when there is room for more; the look itself comes later. */
     async offer(path: RelativePath): Promise<void> {
-      if (closed || observed.has(path) || toLook.has(path)) return;
-      toLook.set(path, new Date());
-      lookNext();
-      if (toLook.size >= mostWaiting) await new Promise<void>((resolve) => roomWaiters.push(resolve));
+      add(path);
+      if (toLook.size >= mostWaiting && !closed) await new Promise<void>((resolve) => roomWaiters.push(resolve));
+    },
+
+    /** As `offer`, without waiting: false where there is no room, and the path was not taken. */
+    offerNow(path: RelativePath): boolean {
+      if (toLook.size >= mostWaiting && !observed.has(path) && !toLook.has(path)) return false;
+      add(path);
+      return true;
     },
 
     /** How many files are observed or about to be. */
@@ -134,9 +149,8 @@ export function createSettler({ settleMs, trustTimes, look, onSettled, onError }
   };
 }
 
-/** When the file last changed, by its own times; now where they lie in the future or cannot be trusted. */
-function lastChangeMs({ mtimeNs, ctimeNs }: FileIdentity, nowMs: number, trustTimes: boolean): number {
-  if (!trustTimes) return nowMs;
+/** How long the file has rested by its own times; 0 where they lie in the future. */
+function restMs({ mtimeNs, ctimeNs }: FileIdentity, nowMs: number): number {
   const lastMs = Number((mtimeNs > ctimeNs ? mtimeNs : ctimeNs) / 1_000_000n);
-  return lastMs > nowMs ? nowMs : lastMs;
+  return Math.max(0, nowMs - lastMs);
 }

@@ -1,22 +1,31 @@
 import type { Dirent } from 'node:fs';
 import { lstat, opendir, rmdir, unlink } from 'node:fs/promises';
 import type { RelativePath } from '../model.ts';
-import { joinPath, parentOf, pathFromBytes } from '../service/path-bytes.ts';
-import { type Folder, isGone, pathIn } from './folder.ts';
+import { joinPath, nameOf, parentOf, pathFromBytes } from '../service/path-bytes.ts';
+import { type Folder, isGone, openInside, pathIn } from './folder.ts';
 
 /** Removes those of the folders that are empty, and those above them that become so. */
-export async function removeEmptyFolders(folder: Folder, paths: readonly RelativePath[]): Promise<void> {
+export async function removeEmptyFolders(
+  folder: Folder,
+  paths: readonly RelativePath[],
+  signal: AbortSignal,
+): Promise<void> {
   for (const path of paths) {
+    signal.throwIfAborted();
     for (let at = path; at !== ''; at = parentOf(at)) {
-      // rmdir removes nothing but an empty folder; one that is in use, or somebody else's, simply stays.
-      if (
-        !(await rmdir(pathIn(folder, at)).then(
-          () => true,
-          () => false,
-        ))
-      )
-        break;
+      if (!(await isRemoved(folder, at))) break;
     }
+  }
+}
+
+/** `rmdir` removes nothing but an empty folder; one that is in use, or somebody else's, simply stays. */
+async function isRemoved(folder: Folder, path: RelativePath): Promise<boolean> {
+  try {
+    await using parent = await openInside(folder, parentOf(path)); // no symlink leads it elsewhere
+    await rmdir(parent.entry(nameOf(path)));
+    return true;
+  } catch {
+    return false;
   }
 }
 

@@ -7,6 +7,7 @@ import { LocalFailure, messageOf } from '../service/errors.ts';
  * that it announces.
  *
  *   files              each path that is to be uploaded, recorded, moved, or left alone; one row a path
+ *   file_counts        how many of them are in each state: counting a million takes too long to do every few seconds
  *   stored_objects     what was stored under which path and key (duplicates and taken keys are known by it)
  *   multipart_uploads  started and neither completed nor aborted, with their parts
  *   outbox             serialised ledger rows that Postgres has not committed yet, in order
@@ -35,10 +36,23 @@ const schema = `
   CREATE INDEX files_by_state ON files (state, position);
   CREATE INDEX files_by_id ON files (file_id);
 
+  CREATE TABLE file_counts (state TEXT PRIMARY KEY, files INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+  CREATE TRIGGER file_counted AFTER INSERT ON files BEGIN
+    INSERT INTO file_counts VALUES (new.state, 1) ON CONFLICT DO UPDATE SET files = files + 1;
+  END;
+  CREATE TRIGGER file_uncounted AFTER DELETE ON files BEGIN
+    UPDATE file_counts SET files = files - 1 WHERE state = old.state;
+  END;
+  CREATE TRIGGER file_recounted AFTER UPDATE OF state ON files WHEN new.state <> old.state BEGIN
+    UPDATE file_counts SET files = files - 1 WHERE state = old.state;
+    INSERT INTO file_counts VALUES (new.state, 1) ON CONFLICT DO UPDATE SET files = files + 1;
+  END;
+
   CREATE TABLE stored_objects (
     path BLOB NOT NULL,
     size INTEGER NOT NULL,
     sha256 BLOB NOT NULL,
+    bucket TEXT NOT NULL,
     key TEXT NOT NULL,
     ledger_id TEXT NOT NULL,
     stored_at INTEGER NOT NULL
@@ -73,6 +87,7 @@ const schema = `
     set_aside TEXT
   ) STRICT;
   CREATE INDEX outbox_waiting ON outbox (position) WHERE set_aside IS NULL;
+  CREATE INDEX outbox_set_aside ON outbox (position) WHERE set_aside IS NOT NULL;
 
   CREATE TABLE chain (id TEXT NOT NULL, seq INTEGER NOT NULL, head TEXT) STRICT;
   CREATE TABLE emptied_folders (path BLOB PRIMARY KEY, since INTEGER NOT NULL) STRICT, WITHOUT ROWID;
@@ -88,37 +103,42 @@ export type JournalOrigin = { readonly kind: 'kept' | 'new' } | { readonly kind:
  * @throws LocalFailure where the folder cannot be written, or the journal comes from a newer release.
  */
 export function openDatabase(path: string): { database: DatabaseSync; origin: JournalOrigin } {
-  const existed = existsSync(path);
   try {
-    return { database: connect(path), origin: { kind: existed ? 'kept' : 'new' } };
+    const { database, isNew } = connect(path);
+    return { database, origin: { kind: isNew ? 'new' : 'kept' } };
   } catch (error) {
     if (!isCorrupt(error)) throw explain(path, error);
     const movedTo = `${path}.corrupt-${new Date().toISOString().replaceAll(':', '')}`;
     for (const suffix of ['', '-wal', '-shm']) {
       if (existsSync(path + suffix)) renameSync(path + suffix, movedTo + suffix);
     }
-    return { database: connect(path), origin: { kind: 'corrupt', movedTo } };
+    return { database: connect(path).database, origin: { kind: 'corrupt', movedTo } };
   }
 }
 
 /** Bytes of a journal that is checked whole at each start; a larger one (0.5 s/100 MB) only after an unclean stop. */
 const alwaysCheckedBytes = 32 * 2 ** 20;
 
-function connect(path: string): DatabaseSync {
+function connect(path: string): { database: DatabaseSync; isNew: boolean } {
   const uncleanStop = existsSync(`${path}-wal`);
   const database = new DatabaseSync(path, { timeout: 2000, enableForeignKeyConstraints: true });
   try {
-    database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY');
-    prepareSchema(database, path);
+    // Exclusive: two daemons with one journal would take each other's paths for their own and lose files.
+    database.exec(
+      'PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY',
+    );
+    const isNew = prepareSchema(database, path);
     if (uncleanStop || statSync(path).size < alwaysCheckedBytes) quickCheck(database);
-    return database;
+    database.exec('BEGIN IMMEDIATE; COMMIT'); // SQLite opens what it may not write, and says so at the first write
+    return { database, isNew };
   } catch (error) {
     database.close();
     throw error;
   }
 }
 
-function prepareSchema(database: DatabaseSync, path: string): void {
+/** Says whether the journal begins here: a file that was cut to nothing is as lost as one that is missing. */
+function prepareSchema(database: DatabaseSync, path: string): boolean {
   const found = Number(database.prepare('PRAGMA user_version').get()?.['user_version']);
   if (found > schemaVersion) {
     throw new LocalFailure(`the journal ${path} was written by a newer dropledger (version ${found})`, {
@@ -126,6 +146,7 @@ function prepareSchema(database: DatabaseSync, path: string): void {
     });
   }
   if (found === 0) database.exec(`BEGIN IMMEDIATE; ${schema} PRAGMA user_version = ${schemaVersion}; COMMIT`);
+  return found === 0;
 }
 
 function quickCheck(database: DatabaseSync): void {
@@ -135,16 +156,26 @@ function quickCheck(database: DatabaseSync): void {
 
 class CorruptJournal extends Error {}
 
+const sqliteBusy = 5;
 const sqliteCorrupt = 11;
 const sqliteNotADatabase = 26;
 
+/** The primary result code; the extended ones carry more in the bytes above. */
+const resultCodeOf = (error: unknown): number => Number((error as { errcode?: unknown } | null)?.errcode) & 0xff;
+
 function isCorrupt(error: unknown): boolean {
-  const code = (error as { errcode?: unknown } | null)?.errcode;
+  const code = resultCodeOf(error);
   return error instanceof CorruptJournal || code === sqliteCorrupt || code === sqliteNotADatabase;
 }
 
 function explain(path: string, error: unknown): Error {
   if (error instanceof LocalFailure) return error;
+  if (resultCodeOf(error) === sqliteBusy) {
+    return new LocalFailure(`the journal ${path} is in use by another process`, {
+      hint: 'one journal a daemon: stop the other one, or name another journal.path',
+      cause: error,
+    });
+  }
   return new LocalFailure(`the journal ${path} cannot be opened: ${messageOf(error)}`, {
     hint: 'its folder must exist and be writable by the service user; under systemd StateDirectory= makes it',
     cause: error,

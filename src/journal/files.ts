@@ -1,78 +1,50 @@
-import type { DatabaseSync, SQLOutputValue } from 'node:sqlite';
+import type { DatabaseSync } from 'node:sqlite';
 import { v7 as uuidv7 } from 'uuid';
-import type { Disposition, FileIdentity, RelativePath, SettledFile } from '../model.ts';
+import type { RelativePath, SettledFile } from '../model.ts';
 import { bytesOf, pathFromBytes } from '../service/path-bytes.ts';
+import {
+  type FileState,
+  type KnownFile,
+  onlyTouched,
+  type QueuedFile,
+  type QueueWindow,
+  queuedFile,
+  type RecordedFile,
+  recordedFile,
+  type SizeRange,
+} from './file-rows.ts';
 import type { Commit } from './group-commit.ts';
 import { identityFromText, identityText } from './identity-text.ts';
 
-/**
- * The state of a path, as a machine:
- *
- *   (unknown) ── settled ──▶ queued ── outcome ──▶ stored ── row in Postgres ──▶ recorded ──▶ (moved away, forgotten)
- *                              ▲  │                                                 ├──▶ kept         (afterUpload: keep)
- *                   settled    │  │ changed while it was read                       └──▶ not-movable  (permissions)
- *                              settling
- *
- * In any state, a file that settles with another identity is another file: it starts as `queued`.
- */
-export type FileState = 'settling' | 'queued' | 'stored' | 'recorded' | 'kept' | 'not-movable';
+export type { FileState, KnownFile, QueuedFile, RecordedFile, SizeRange } from './file-rows.ts';
 
-/** What the journal knows of the file at a path. */
-export interface KnownFile {
-  readonly state: FileState;
-  readonly identity: FileIdentity;
-}
-
-/** A file that waits for its upload, with what earlier attempts left behind. */
-export interface QueuedFile extends SettledFile {
-  /** Grows with each time it is put in the queue: the order of the queue. */
-  readonly position: number;
-  readonly fileId: string;
-  /** Attempts that failed so far. */
-  readonly attempts: number;
-  /** Milliseconds since 1970; 0 for at once. */
-  readonly nextTryAt: number;
-  /** Why the last attempt failed. */
-  readonly lastError: string | undefined;
-  /** The key that the last attempt used. */
-  readonly key: string | undefined;
-  /** A put of these bytes under `key` went out and was never answered. */
-  readonly unansweredSha256: string | undefined;
-  /** The id that its ledger row will have, where a key made of it was needed. */
-  readonly rowId: string | undefined;
-  /** It rested in the folder as this, recorded, until its mode or owner changed: most likely the same bytes. */
-  readonly restedAs: 'kept' | 'not-movable' | undefined;
-}
-
-/** Bytes, both included. */
-export interface SizeRange {
-  readonly least: number;
-  readonly most: number;
-}
-
-/** A file whose row is in the ledger: what became of it may now be done. */
-export interface RecordedFile {
-  readonly path: RelativePath;
-  readonly fileId: string;
-  readonly identity: FileIdentity;
-  readonly disposition: Disposition;
-}
+/** Rows of the queue that one look examines, so that a rare size does not make it long (2 ms). */
+const examinedAtOnce = 10_000;
 
 export type FilesJournal = ReturnType<typeof createFilesJournal>;
 
 export function createFilesJournal(database: DatabaseSync, commit: Commit) {
   const sql = (text: string) => database.prepare(text);
-  const find = sql('SELECT state, identity, file_id FROM files WHERE path = ?');
+  const find = sql(
+    `SELECT state, identity, rested_as, json_extract(disposition, '$.kind') AS fate FROM files WHERE path = ?`,
+  );
   const insert = sql(
     `INSERT INTO files (path, file_id, identity, size, state, detected_at) VALUES (?, ?, ?, ?, 'queued', ?)`,
   );
   const remove = sql('DELETE FROM files WHERE path = ?');
   const removeById = sql('DELETE FROM files WHERE file_id = ?');
-  const requeueChanged = sql(`
-    UPDATE files SET identity = ?, size = ?, rested_as = ?, state = 'queued', next_try_at = 0,
-      position = (SELECT coalesce(max(position), 0) + 1 FROM files) WHERE path = ?`);
+  // AUTOINCREMENT counts inserts alone. Positions must never return: a lane would have passed them by.
+  const nextPosition = sql(`UPDATE sqlite_sequence SET seq = seq + 1 WHERE name = 'files' RETURNING seq`);
+  const lastPosition = sql(`SELECT seq FROM sqlite_sequence WHERE name = 'files'`);
+  const requeue = sql(`
+    UPDATE files SET position = ?, identity = ?, size = ?, rested_as = ?, state = 'queued', next_try_at = 0
+    WHERE path = ?`);
+  const examine = sql(`
+    SELECT position FROM files WHERE state = 'queued' AND position > ? ORDER BY position
+    LIMIT 1 OFFSET ${examinedAtOnce - 1}`);
   const selectQueued = sql(`
-    SELECT * FROM files WHERE state = 'queued' AND position > ? AND size BETWEEN ? AND ? ORDER BY position LIMIT ?`);
+    SELECT * FROM files WHERE state = 'queued' AND position > ? AND position <= ? AND size BETWEEN ? AND ?
+    ORDER BY position LIMIT ?`);
   const selectOneQueued = sql(`SELECT * FROM files WHERE state = 'queued' AND path = ?`);
   const selectRecorded = sql(`SELECT * FROM files WHERE state = 'recorded' AND position > ? ORDER BY position LIMIT ?`);
   const selectResting = sql(
@@ -85,9 +57,12 @@ export function createFilesJournal(database: DatabaseSync, commit: Commit) {
   const setUnanswered = sql('UPDATE files SET unanswered_sha256 = ? WHERE file_id = ?');
   const setFailed = sql('UPDATE files SET attempts = ?, next_try_at = ?, last_error = ? WHERE file_id = ?');
   const setState = sql('UPDATE files SET state = ? WHERE file_id = ?');
-  const setResting = sql('UPDATE files SET state = ?, rested_as = NULL WHERE file_id = ?');
-  const count = sql('SELECT state, count(*) AS files FROM files GROUP BY state');
-  const oldest = sql(`SELECT min(detected_at) AS at FROM files WHERE state IN ('settling', 'queued', 'stored')`);
+  const setUntouched = sql('UPDATE files SET state = rested_as, rested_as = NULL WHERE file_id = ? AND position = ?');
+  const setResting = sql(`UPDATE files SET state = ? WHERE file_id = ? AND state = 'recorded'`);
+  const removeQueued = sql(`DELETE FROM files WHERE file_id = ? AND position = ?`);
+  const removeResting = sql(`DELETE FROM files WHERE position = ? AND state IN ('kept', 'not-movable')`);
+  const count = sql('SELECT state, files FROM file_counts WHERE files > 0');
+  const oldest = sql('SELECT detected_at FROM files WHERE state = ? ORDER BY position LIMIT 1');
 
   /** One settled file into the queue; says whether that is news. */
   const settle = ({ path, identity, detectedAt }: SettledFile): boolean => {
@@ -98,13 +73,13 @@ export function createFilesJournal(database: DatabaseSync, commit: Commit) {
       insert.run(bytes, uuidv7(), text, identity.size, detectedAt.getTime());
       return true;
     }
-    const pending = known['state'] === 'queued' || known['state'] === 'settling';
     if (known['identity'] === text && known['state'] !== 'settling') return false;
-    const restedAs = known['state'] === 'kept' || known['state'] === 'not-movable' ? known['state'] : null;
-    if (pending) {
-      requeueChanged.run(text, identity.size, null, bytes);
-    } else if (restedAs !== null && onlyTouched(identityFromText(String(known['identity'])), identity)) {
-      requeueChanged.run(text, identity.size, restedAs, bytes);
+    const isPending = known['state'] === 'queued' || known['state'] === 'settling';
+    const restedAs = isPending ? known['rested_as'] : known['state'];
+    const sameBytes = onlyTouched(identityFromText(String(known['identity'])), identity);
+    if (restedAs !== null && sameBytes && known['fate'] === 'quarantine') return false;
+    if (restedAs === null || sameBytes) {
+      requeue.run(Number(nextPosition.get()?.['seq']), text, identity.size, restedAs ?? null, bytes);
     } else {
       remove.run(bytes);
       insert.run(bytes, uuidv7(), text, identity.size, detectedAt.getTime());
@@ -126,8 +101,12 @@ export function createFilesJournal(database: DatabaseSync, commit: Commit) {
     },
 
     /** The next files of the queue behind `position` whose size in bytes is in the range, later tries included. */
-    queuedAfter(position: number, sizes: SizeRange, limit: number): QueuedFile[] {
-      return selectQueued.all(position, sizes.least, sizes.most, limit).map(queuedFile);
+    queuedAfter(position: number, sizes: SizeRange, limit: number): QueueWindow {
+      const examined = examine.get(position)?.['position'];
+      const end = Number(examined ?? lastPosition.get()?.['seq'] ?? 0);
+      const jobs = selectQueued.all(position, end, sizes.least, sizes.most, limit).map(queuedFile);
+      const last = jobs.length === limit ? jobs.at(-1)?.position : undefined;
+      return { jobs, upTo: Math.max(position, last ?? end), more: last !== undefined || examined !== undefined };
     },
 
     /** The file that waits under this path now; undefined where none does. */
@@ -156,11 +135,15 @@ export function createFilesJournal(database: DatabaseSync, commit: Commit) {
       return commit(() => void setState.run('settling', fileId));
     },
 
-    /** Its bytes turned out to be other ones than those recorded: from here on it is another file. */
+    /** Its bytes turned out to be those that are stored: it goes back to what it was. */
+    untouched({ fileId, position }: QueuedFile): Promise<void> {
+      return commit(() => void setUntouched.run(fileId, position));
+    },
+
+    /** Its bytes turned out to be other ones than those stored: from here on it is another file in the queue. */
     renew(file: QueuedFile): Promise<void> {
       return commit(() => {
-        removeById.run(file.fileId);
-        settle(file);
+        if (removeQueued.run(file.fileId, file.position).changes > 0) settle(file);
       });
     },
 
@@ -187,62 +170,34 @@ export function createFilesJournal(database: DatabaseSync, commit: Commit) {
     },
 
     /** The file is gone from the folder, and nothing of it is stored. */
-    forget(fileId: string): Promise<void> {
-      return commit(() => void removeById.run(fileId));
+    forget({ fileId, position }: QueuedFile): Promise<void> {
+      return commit(() => void removeQueued.run(fileId, position));
     },
 
-    /** Paths that stay in the folder (kept, not movable), behind `position`. */
+    /** Files that stay in the folder (kept, not movable), behind `position`. */
     restingAfter(position: number, limit: number): { position: number; path: RelativePath }[] {
       return selectResting
         .all(position, limit)
         .map((row) => ({ position: Number(row['position']), path: pathFromBytes(row['path'] as Uint8Array) }));
     },
 
-    forgetPaths(paths: readonly RelativePath[]): Promise<void> {
+    /** Files that rested at these positions are gone; another that came to the path meanwhile has a position of its own. */
+    forgetResting(positions: readonly number[]): Promise<void> {
       return commit(() => {
-        for (const path of paths) remove.run(bytesOf(path));
+        for (const position of positions) removeResting.run(position);
       });
     },
 
-    /** How many files are in each state. */
+    /** How many files are in each state; those that have none are absent. */
     counts(): Partial<Record<FileState, number>> {
       return Object.fromEntries(count.all().map((row) => [row['state'], Number(row['files'])]));
     },
 
-    /** When the file was first seen that has waited longest for its ledger row. */
+    /** When the first file of the queue was seen that has no ledger row yet. */
     oldestUnrecorded(): Date | undefined {
-      const at = oldest.get()?.['at'];
-      return typeof at === 'number' ? new Date(at) : undefined;
+      const times = ['settling', 'queued', 'stored'].map((state) => oldest.get(state)?.['detected_at']);
+      const known = times.filter((time) => typeof time === 'number');
+      return known.length === 0 ? undefined : new Date(Math.min(...known));
     },
   };
 }
-
-/** Nothing but the ctime differs: mode, owner or links changed, or somebody set the mtime back. */
-const onlyTouched = (one: FileIdentity, other: FileIdentity): boolean =>
-  identityText({ ...one, ctimeNs: 0n }) === identityText({ ...other, ctimeNs: 0n });
-
-type Row = Record<string, SQLOutputValue>;
-
-const textOrUndefined = (value: SQLOutputValue | undefined) => (typeof value === 'string' ? value : undefined);
-
-const queuedFile = (row: Row): QueuedFile => ({
-  position: Number(row['position']),
-  path: pathFromBytes(row['path'] as Uint8Array),
-  identity: identityFromText(String(row['identity'])),
-  detectedAt: new Date(Number(row['detected_at'])),
-  fileId: String(row['file_id']),
-  attempts: Number(row['attempts']),
-  nextTryAt: Number(row['next_try_at']),
-  lastError: textOrUndefined(row['last_error']),
-  key: textOrUndefined(row['key']),
-  unansweredSha256: textOrUndefined(row['unanswered_sha256']),
-  rowId: textOrUndefined(row['row_id']),
-  restedAs: textOrUndefined(row['rested_as']) as QueuedFile['restedAs'],
-});
-
-const recordedFile = (row: Row): RecordedFile => ({
-  path: pathFromBytes(row['path'] as Uint8Array),
-  fileId: String(row['file_id']),
-  identity: identityFromText(String(row['identity'])),
-  disposition: JSON.parse(String(row['disposition'])) as Disposition,
-});

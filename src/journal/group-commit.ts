@@ -15,14 +15,18 @@ export function createGroupCommit(database: DatabaseSync): Commit {
   }
   let waiting: Waiting[] = [];
 
-  const inTransaction = <T>(work: () => T): T => {
+  /** `failed`: `work` itself threw, not the transaction around it (a full disk, say), which would fail again. */
+  const inTransaction = <T>(work: () => T): { result: T } | { failed: unknown } => {
     database.exec('BEGIN IMMEDIATE');
+    let working = true;
     try {
       const result = work();
+      working = false;
       database.exec('COMMIT');
-      return result;
+      return { result };
     } catch (error) {
       if (database.isTransaction) database.exec('ROLLBACK');
+      if (working) return { failed: error };
       throw error;
     }
   };
@@ -30,7 +34,9 @@ export function createGroupCommit(database: DatabaseSync): Commit {
   const oneByOne = (group: readonly Waiting[]) => {
     for (const { work, resolve, reject } of group) {
       try {
-        resolve(inTransaction(work));
+        const outcome = inTransaction(work);
+        if ('result' in outcome) resolve(outcome.result);
+        else reject(outcome.failed);
       } catch (error) {
         reject(error);
       }
@@ -41,11 +47,11 @@ export function createGroupCommit(database: DatabaseSync): Commit {
     const group = waiting;
     waiting = [];
     try {
-      const results = inTransaction(() => group.map(({ work }) => work()));
-      for (const [index, { resolve }] of group.entries()) resolve(results[index]);
+      const outcome = inTransaction(() => group.map(({ work }) => work()));
+      if ('failed' in outcome) return group.length === 1 ? group[0]?.reject(outcome.failed) : oneByOne(group);
+      for (const [index, { resolve }] of group.entries()) resolve(outcome.result[index]);
     } catch (error) {
-      if (group.length === 1) group[0]?.reject(error);
-      else oneByOne(group);
+      for (const { reject } of group) reject(error);
     }
   };
 

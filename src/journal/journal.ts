@@ -37,8 +37,11 @@ export function openJournal({ path, rowHash }: { path: string; rowHash: RowHash 
     outbox: createOutboxJournal(database, commit, { storedObjects, multipart, rowHash }),
     emptiedFolders: createEmptiedFoldersJournal(database, commit),
     async [Symbol.asyncDispose]() {
-      await commit(() => undefined); // whatever was asked for before is on disk
-      database.close();
+      try {
+        await commit(() => undefined); // whatever was asked for before is on disk
+      } finally {
+        database.close();
+      }
     },
   };
 }

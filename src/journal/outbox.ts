@@ -1,6 +1,9 @@
 import type { DatabaseSync } from 'node:sqlite';
+import { v7 as uuidv7 } from 'uuid';
 import type { Disposition, LedgerRow, OutboxRow, OutboxStore } from '../model.ts';
+import { onlyTouched, type QueuedFile } from './file-rows.ts';
 import type { Commit } from './group-commit.ts';
+import { identityFromText } from './identity-text.ts';
 import type { MultipartJournal } from './multipart-uploads.ts';
 import type { StoredContent, StoredObjectsJournal } from './stored-objects.ts';
 
@@ -10,6 +13,8 @@ export type UnchainedRow = Omit<LedgerRow, 'chain' | 'seq' | 'previous_hash' | '
 /** What one pass of a file came to: all of it is committed together. */
 export interface Outcome {
   readonly row: UnchainedRow;
+  /** The file as the pass began with it. */
+  readonly file: Pick<QueuedFile, 'position' | 'identity'>;
   readonly disposition: Disposition;
   /** The object that was stored by this pass; absent for duplicates and failures. */
   readonly stored?: StoredContent;
@@ -28,23 +33,50 @@ export function createOutboxJournal(
   const chain = database.prepare('SELECT id, seq, head FROM chain');
   const advance = database.prepare('UPDATE chain SET seq = ?, head = ?');
   const insert = database.prepare('INSERT INTO outbox (id, file_id, row) VALUES (?, ?, ?)');
+  const find = database.prepare('SELECT position, identity FROM files WHERE file_id = ?');
   const setOutcome = database.prepare(
     `UPDATE files SET state = 'stored', disposition = ?, unanswered_sha256 = NULL WHERE file_id = ?`,
   );
+  const setOutcomeOfTouched = database.prepare(
+    `UPDATE files SET rested_as = 'stored', disposition = ?, unanswered_sha256 = NULL WHERE file_id = ?`,
+  );
+  const setAnotherFile = database.prepare(`
+    UPDATE files SET file_id = ?, started_at = NULL, attempts = 0, next_try_at = 0, last_error = NULL,
+      key = NULL, unanswered_sha256 = NULL, row_id = NULL, rested_as = NULL WHERE file_id = ?`);
   const next = database.prepare(
     'SELECT position, id, file_id, row FROM outbox WHERE set_aside IS NULL ORDER BY position LIMIT ?',
   );
   const remove = database.prepare('DELETE FROM outbox WHERE position = ?');
-  const setRecorded = database.prepare(`UPDATE files SET state = 'recorded' WHERE file_id = ? AND state = 'stored'`);
+  const setRecorded = database.prepare(`
+    UPDATE files SET state = replace(state, 'stored', 'recorded'), rested_as = replace(rested_as, 'stored', 'recorded')
+    WHERE file_id = ? AND 'stored' IN (state, coalesce(rested_as, ''))`);
   const setAside = database.prepare('UPDATE outbox SET set_aside = ? WHERE position = ?');
-  const counts = database.prepare(
-    'SELECT count(*) FILTER (WHERE set_aside IS NULL) AS waiting, count(set_aside) AS set_aside FROM outbox',
-  );
+  const countSetAside = database.prepare('SELECT count(*) AS rows FROM outbox WHERE set_aside IS NOT NULL');
+  /** Kept here, because counting the rows of a long outage takes too long to be done every few seconds. */
+  let waiting = Number(database.prepare('SELECT count(*) AS rows FROM outbox WHERE set_aside IS NULL').get()?.['rows']);
 
   const currentChain = () => {
     const row = chain.get();
     const head = row?.['head'];
     return { id: String(row?.['id']), seq: Number(row?.['seq']), head: typeof head === 'string' ? head : null };
+  };
+
+  /**
+   * Where the path was put in the queue anew during the pass, what lies there now is another file, which waits for a
+   * pass of its own; or the same one with another mode or owner, which is hashed before it counts as stored.
+   */
+  const noteOutcome = (fileId: string, file: Outcome['file'], disposition: Disposition): void => {
+    const now = find.get(fileId);
+    if (now === undefined) return;
+    const text = JSON.stringify(disposition);
+    const touched = onlyTouched(file.identity, identityFromText(String(now['identity'])));
+    if (now['position'] === file.position || (touched && disposition.kind === 'quarantine')) {
+      setOutcome.run(text, fileId);
+    } else if (touched) {
+      setOutcomeOfTouched.run(text, fileId);
+    } else {
+      setAnotherFile.run(uuidv7(), fileId);
+    }
   };
 
   const store: OutboxStore = {
@@ -56,16 +88,20 @@ export function createOutboxJournal(
         json: String(row['row']),
       }));
     },
-    recorded(rows) {
-      return commit(() => {
+    async recorded(rows) {
+      const sent = await commit(() => {
+        let removed = 0;
         for (const { position, fileId } of rows) {
-          remove.run(position);
+          removed += Number(remove.run(position).changes);
           setRecorded.run(fileId);
         }
+        return removed;
       });
+      waiting -= sent;
     },
-    setAside(row, reason) {
-      return commit(() => void setAside.run(reason, row.position));
+    async setAside(row, reason) {
+      const moved = await commit(() => Number(setAside.run(reason, row.position).changes));
+      waiting -= moved;
     },
   };
 
@@ -75,25 +111,28 @@ export function createOutboxJournal(
     /** The hash of the newest row of the chain; null before the first. */
     head: (): string | null => currentChain().head,
 
-    /** Chains the row, puts it in the outbox and notes what is to become of the file: one transaction. */
-    enqueue({ row, disposition, stored }: Outcome, at: Date): Promise<void> {
-      return commit(() => {
+    /**
+     * Chains the row, puts it in the outbox and notes what is to become of the file: one transaction.
+     */
+    async enqueue({ row, file, disposition, stored }: Outcome, at: Date): Promise<void> {
+      await commit(() => {
         const { id, seq, head } = currentChain();
         const chained = { ...row, chain: id, seq: seq + 1, previous_hash: head };
         const hash = rooms.rowHash(chained);
         advance.run(seq + 1, hash);
         insert.run(row.id, row.file_id, JSON.stringify({ ...chained, row_hash: hash }));
-        setOutcome.run(JSON.stringify(disposition), row.file_id);
+        noteOutcome(row.file_id, file, disposition);
         if (stored !== undefined) {
           rooms.storedObjects.add(stored, at);
           rooms.multipart.completed(row.file_id, stored.key);
         }
       });
+      waiting += 1;
     },
 
-    counts(): { waiting: number; setAside: number } {
-      const row = counts.get();
-      return { waiting: Number(row?.['waiting']), setAside: Number(row?.['set_aside']) };
-    },
+    counts: (): { waiting: number; setAside: number } => ({
+      waiting,
+      setAside: Number(countSetAside.get()?.['rows']),
+    }),
   };
 }

@@ -1,11 +1,10 @@
-import type { LedgerRow } from '../model.ts';
 import { columnNames, columns } from './columns.ts';
 import { RowRefused } from './errors.ts';
 import type { LedgerPool } from './pool.ts';
+import { createLedgerReader, type RecordedRow } from './reader.ts';
 import { checkSchema, schemaProblem } from './schema.ts';
 
-/** A row as it stands in the ledger, with the time the database gave it. */
-export type RecordedRow = LedgerRow & { readonly recorded_at: string };
+export type { RecordedRow } from './reader.ts';
 
 export interface Ledger {
   /**
@@ -29,12 +28,6 @@ const insert = `
     FROM json_to_recordset($1::json) AS sent (${columnNames.map((name) => `${name} ${columns[name]}`).join(', ')})
   ON CONFLICT DO NOTHING`;
 
-const selectLatest = `
-  SELECT * FROM (
-    SELECT ${columnNames.join(', ')}, recorded_at FROM dropledger.uploads ORDER BY recorded_at DESC, id DESC LIMIT $1
-  ) AS latest
-  ORDER BY recorded_at, id`;
-
 export function createLedger(pool: LedgerPool): Ledger {
   let schemaChecked = false;
 
@@ -57,8 +50,6 @@ export function createLedger(pool: LedgerPool): Ledger {
         throw error;
       }
     },
-    async list({ limit }, signal) {
-      return (await pool.query<RecordedRow>(selectLatest, [limit], signal)).rows;
-    },
+    list: ({ limit }, signal) => createLedgerReader(pool).list({}, limit, signal),
   };
 }

@@ -5,11 +5,13 @@ export interface DisposalQueueOptions<F> {
   /** Disposes of them and notes it. What it cannot dispose of now stays, and is offered again at the next `wake`. */
   dispose(files: readonly F[]): Promise<void>;
   onError(error: unknown): void;
+  /** Aborted when what is left is for the next start: no batch begins after that. */
+  readonly graceOver?: AbortSignal;
 }
 
 const batchSize = 1000;
 
-export function createDisposalQueue<F>({ next, dispose, onError }: DisposalQueueOptions<F>) {
+export function createDisposalQueue<F>({ next, dispose, onError, graceOver }: DisposalQueueOptions<F>) {
   let woken = false;
   let working: Promise<void> | undefined;
 
@@ -18,6 +20,7 @@ export function createDisposalQueue<F>({ next, dispose, onError }: DisposalQueue
       woken = false;
       let position = 0;
       for (let batch = next(position, batchSize); batch.length > 0; batch = next(position, batchSize)) {
+        if (graceOver?.aborted) return;
         await dispose(batch.map(({ file }) => file));
         position = batch.at(-1)?.position ?? position;
       }
@@ -31,14 +34,14 @@ export function createDisposalQueue<F>({ next, dispose, onError }: DisposalQueue
       .catch(onError)
       .finally(() => {
         working = undefined;
-        if (woken) wake();
+        if (woken && !graceOver?.aborted) wake();
       });
   };
 
   return {
     wake,
 
-    /** Finishes what it was woken for. */
+    /** Finishes what it was woken for, as far as the grace time lasts. */
     async [Symbol.asyncDispose]() {
       while (working !== undefined) await working;
     },

@@ -19,8 +19,8 @@ export interface Job {
 export interface Lane<J extends Job> {
   /** Passes at once. */
   readonly parallel: number;
-  /** The next jobs behind `position`, in order. */
-  next(position: number, limit: number): J[];
+  /** The next jobs behind `position`, in order: all that there are up to `upTo`. `more` may lie behind that. */
+  next(position: number, limit: number): { readonly jobs: readonly J[]; readonly upTo: number; readonly more: boolean };
 }
 
 export interface TransferQueueOptions<J extends Job> {
@@ -36,37 +36,59 @@ export interface TransferQueueOptions<J extends Job> {
 }
 
 const windowSize = 256;
+/** `setTimeout` fires at once for more than 2^31 - 1 ms; a due time that far away comes from a clock set back. */
+const longestTimerMs = 60_000;
 const afterDefectMs = 30_000;
+/** The first rest after a defect; each further one, with no good pass in between, is twice as long. */
+const leastRestMs = 250;
+const afterADefect = Symbol('a defect');
 const whileRunningMs = 100;
+/** The later tries are looked through no more often than this, and a long list of them (1 ms for 1,000) less often. */
+const leastBetweenLooksMs = 100;
 
 export type TransferQueue = ReturnType<typeof createTransferQueue>;
 
 export function createTransferQueue<J extends Job>(options: TransferQueueOptions<J>) {
   const { lanes, current, run, graceOver, onDefect } = options;
   const running = new Map<string, Promise<void>>();
-  const later = new Map<string, { state: LaneState<J>; dueAtMs: number; job: J }>();
+  const later = new Map<string, { readonly state: LaneState<J>; readonly dueAtMs: number }>();
   const states: LaneState<J>[] = lanes.map((lane) => ({ lane, position: 0, ahead: [], running: 0, more: true }));
-  const pauses = new Set<string>();
+  const pauses = new Set<string | typeof afterADefect>();
   let stopping = false;
   let timer: NodeJS.Timeout | undefined;
   let timerAtMs = Number.POSITIVE_INFINITY;
+  let lookedAtMs = 0;
+  let readingOn: NodeJS.Immediate | undefined;
+  let defectsInARow = 0;
+  let resting: NodeJS.Timeout | undefined;
 
   const startNext = (): void => {
     for (const state of states) {
-      while (pauses.size === 0 && !stopping && state.running < state.lane.parallel) {
+      if (isFree(state) && state.ahead.length === 0 && state.more) readAhead(state);
+      while (isFree(state)) {
         const job = take(state);
         if (job === undefined) break;
         start(state, job);
       }
+      // One window a turn of the event loop: a lane may have to pass by a great many jobs that are not its own, or not due.
+      if (isFree(state) && state.more) readingOn ??= setImmediate(readOn);
     }
   };
 
+  const readOn = (): void => {
+    readingOn = undefined;
+    startNext();
+  };
+
+  const isFree = (state: LaneState<J>): boolean =>
+    pauses.size === 0 && !stopping && state.running < state.lane.parallel;
+
   const take = (state: LaneState<J>): J | undefined => {
-    for (let job = nextOf(state); job !== undefined; job = nextOf(state)) {
+    for (let job = state.ahead.pop(); job !== undefined; job = state.ahead.pop()) {
       const fresh = current(job.path);
       if (fresh?.position !== job.position) continue; // done meanwhile, or put in the queue anew
-      if (running.has(job.path)) postpone(state, fresh, Date.now() + whileRunningMs);
-      else if (fresh.nextTryAt > Date.now()) postpone(state, fresh, fresh.nextTryAt);
+      if (running.has(job.path)) postpone(state, job.path, Date.now() + whileRunningMs);
+      else if (fresh.nextTryAt > Date.now()) postpone(state, job.path, fresh.nextTryAt);
       else return fresh;
     }
     return undefined;
@@ -75,41 +97,65 @@ export function createTransferQueue<J extends Job>(options: TransferQueueOptions
   const start = (state: LaneState<J>, job: J): void => {
     state.running += 1;
     const pass = run(job, graceOver)
+      .then((nextTryAtMs) => {
+        defectsInARow = 0;
+        return nextTryAtMs;
+      })
       .catch((error: unknown) => {
         onDefect(error, job);
+        rest();
         return Date.now() + afterDefectMs;
       })
       .then((nextTryAtMs) => {
         state.running -= 1;
         running.delete(job.path);
-        if (nextTryAtMs !== undefined) postpone(state, job, nextTryAtMs);
+        if (nextTryAtMs !== undefined) postpone(state, job.path, nextTryAtMs);
         startNext();
       });
     running.set(job.path, pass);
   };
 
-  const postpone = (state: LaneState<J>, job: J, dueAtMs: number): void => {
-    later.set(job.path, { state, job, dueAtMs });
+  /** Where the journal cannot be written, all would fail: one after the other they would only fill the log. */
+  const rest = (): void => {
+    if (resting !== undefined || stopping) return;
+    pauses.add(afterADefect);
+    resting = setTimeout(
+      () => {
+        resting = undefined;
+        pauses.delete(afterADefect);
+        startNext();
+      },
+      Math.min(afterDefectMs, leastRestMs * 2 ** defectsInARow),
+    );
+    defectsInARow += 1;
+  };
+
+  /** By its path: which job is under it when its time has come, the journal says then. */
+  const postpone = (state: LaneState<J>, path: string, dueAtMs: number): void => {
+    later.set(path, { state, dueAtMs });
     arm(dueAtMs);
   };
 
-  const arm = (atMs: number): void => {
+  const arm = (dueAtMs: number): void => {
+    const atMs = Math.max(dueAtMs, lookedAtMs + Math.max(leastBetweenLooksMs, later.size / 1000));
     if (stopping || atMs >= timerAtMs) return;
     clearTimeout(timer);
     timerAtMs = atMs;
-    timer = setTimeout(offerDue, Math.max(0, atMs - Date.now()));
+    timer = setTimeout(offerDue, Math.min(Math.max(0, atMs - Date.now()), longestTimerMs));
   };
 
   const offerDue = (): void => {
     timerAtMs = Number.POSITIVE_INFINITY;
     const nowMs = Date.now();
+    lookedAtMs = nowMs;
     let soonestMs = Number.POSITIVE_INFINITY;
-    for (const [path, { state, job, dueAtMs }] of later) {
+    for (const [path, { state, dueAtMs }] of later) {
       if (dueAtMs > nowMs) {
         soonestMs = Math.min(soonestMs, dueAtMs);
       } else {
         later.delete(path);
-        state.ahead.push(job);
+        const job = current(path as RelativePath);
+        if (job !== undefined) state.ahead.push(job);
       }
     }
     if (soonestMs < Number.POSITIVE_INFINITY) arm(soonestMs);
@@ -140,6 +186,8 @@ export function createTransferQueue<J extends Job>(options: TransferQueueOptions
     async [Symbol.asyncDispose]() {
       stopping = true;
       clearTimeout(timer);
+      clearImmediate(readingOn);
+      clearTimeout(resting);
       await Promise.all(running.values());
     },
   };
@@ -156,12 +204,9 @@ interface LaneState<J extends Job> {
   more: boolean;
 }
 
-function nextOf<J extends Job>(state: LaneState<J>): J | undefined {
-  if (state.ahead.length === 0 && state.more) {
-    const jobs = state.lane.next(state.position, windowSize);
-    state.position = jobs.at(-1)?.position ?? state.position;
-    state.more = jobs.length === windowSize;
-    state.ahead = jobs.reverse();
-  }
-  return state.ahead.pop();
+function readAhead<J extends Job>(state: LaneState<J>): void {
+  const { jobs, upTo, more } = state.lane.next(state.position, windowSize);
+  state.position = upTo;
+  state.more = more;
+  state.ahead = jobs.toReversed();
 }

@@ -28,14 +28,19 @@ const failuresOfAnOutage = 3;
 /**
  * Uploads pause together and resume together: one line says so, instead of one a file. Credentials that AWS refuses
  * close the gate at once; an S3 that does not answer closes it after a few failures with no success between them.
- * While it is closed it asks again, with back-off and jitter, and opens by itself.
+ * While it is closed it asks again, with back-off and jitter, and opens by itself. A file that is refused again although
+ * the answer was yes (a policy that denies some keys alone) is that file's own trouble, and closes nothing any more.
  */
 export function createUploadGate({ log, ask, delayMs, onClose, onOpen }: UploadGateOptions) {
   const stop = new AbortController();
   let failures = 0;
   const failedPaths = new Set<RelativePath>();
+  /** The file whose refusal closed the gate last. */
+  let refusedPath: RelativePath | undefined;
+  let refusesSomeAlone = false;
   let outage: Outage | undefined;
   let asking: Promise<void> = Promise.resolve();
+  let inDoubt: Promise<void> | undefined;
   let hurry = () => {};
 
   const close = (error: Error): void => {
@@ -59,17 +64,33 @@ export function createUploadGate({ log, ask, delayMs, onClose, onOpen }: UploadG
         hurry = resolve;
       });
       await Promise.race([sleep(waitMs, undefined, { signal: stop.signal }), hurried]);
-      try {
-        await ask(stop.signal);
-        open();
-      } catch (error) {
-        stop.signal.throwIfAborted();
-        stillClosed(outage, error instanceof Error ? error : new Error(String(error)));
-      }
+      const failure = await whyNot();
+      if (failure === undefined) open();
+      else stillClosed(outage, failure);
+    }
+  };
+
+  /** Refusals of single files may have become everyone's: one question at a time, no more often than when closed. */
+  const askInDoubt = async (): Promise<void> => {
+    await sleep(delayMs(1), undefined, { signal: stop.signal });
+    const failure = await whyNot();
+    if (failure === undefined) return;
+    refusesSomeAlone = false;
+    if (outage === undefined) close(failure);
+  };
+
+  const whyNot = async (): Promise<Error | undefined> => {
+    try {
+      await ask(stop.signal);
+      return undefined;
+    } catch (error) {
+      stop.signal.throwIfAborted();
+      return error instanceof Error ? error : new Error(String(error));
     }
   };
 
   const stillClosed = (before: Outage, error: Error): void => {
+    refusedPath = undefined; // not its own trouble
     log.debug('uploads are still paused', { error: messageOf(error) });
     if (error.constructor !== before.error.constructor) announce(error);
     outage = { ...before, error };
@@ -85,15 +106,39 @@ export function createUploadGate({ log, ask, delayMs, onClose, onOpen }: UploadG
     onOpen();
   };
 
+  const reportFailure = (error: ServiceUnavailable, path: RelativePath): void => {
+    failures += 1;
+    failedPaths.add(path);
+    // One file that S3 answers with an error again and again is that file's trouble, not everyone's.
+    const concernsAll = !error.answered || failedPaths.size > 1;
+    if (failures >= failuresOfAnOutage && concernsAll) close(error);
+  };
+
+  const reportRefusal = (error: DropledgerError, path: RelativePath): void => {
+    refusesSomeAlone ||= path === refusedPath;
+    if (refusesSomeAlone) {
+      inDoubt ??= askInDoubt()
+        .catch(() => undefined) // stopping
+        .finally(() => {
+          inDoubt = undefined;
+        });
+    } else {
+      refusedPath = path;
+      close(error);
+    }
+  };
+
   return {
-    /** A file could not be uploaded for a reason that concerns, or may concern, all of them. */
-    report(error: DropledgerError, path: RelativePath): void {
-      failures += 1;
-      failedPaths.add(path);
-      // One file that S3 answers with an error again and again is that file's trouble, not everyone's.
-      const concernsAll = !(error instanceof ServiceUnavailable && error.answered) || failedPaths.size > 1;
-      const isOutage = !(error instanceof ServiceUnavailable) || (failures >= failuresOfAnOutage && concernsAll);
-      if (isOutage && outage === undefined && !stop.signal.aborted) close(error);
+    /**
+     * A file could not be uploaded for a reason that concerns, or may concern, all of them. Says whether uploads are
+     * paused now, so that the file need not wait by itself.
+     */
+    report(error: DropledgerError, path: RelativePath): boolean {
+      if (outage === undefined && !stop.signal.aborted) {
+        if (error instanceof ServiceUnavailable) reportFailure(error, path);
+        else reportRefusal(error, path);
+      }
+      return outage !== undefined;
     },
 
     /** A file was uploaded. */
@@ -117,6 +162,7 @@ export function createUploadGate({ log, ask, delayMs, onClose, onOpen }: UploadG
 
     async [Symbol.asyncDispose]() {
       stop.abort(new Error('stopping'));
+      await inDoubt;
       await asking.catch(() => undefined);
     },
   };

@@ -88,3 +88,6 @@ export function crc32Base64(crc32: number): string {
   bytes.writeUInt32BE(crc32 >>> 0);
   return bytes.toString('base64');
 }
+
+/** How long Complete may take to be answered: S3 may need minutes to put many parts together. */
+export const completeAnswerMs = 300_000;

@@ -12,7 +12,7 @@ import type { MultipartProgress, StoredPart, StoreOutcome, StoreRequest } from '
 import { withAttempts } from './attempts.ts';
 import { abortAndForget } from './complete-upload.ts';
 import type { StoreContext } from './context.ts';
-import { S3Failure } from './failure.ts';
+import { isUnknownUpload, S3Failure } from './failure.ts';
 import { beginUpload, complete } from './multipart.ts';
 import { partSizeFor } from './part-layout.ts';
 import { FileShrank, readPieces } from './read-range.ts';
@@ -50,7 +50,7 @@ async function uploadOnce(context: LibStorageContext, request: StoreRequest, sig
 
   const sha256 = createHash('sha256');
   async function* bytesOfFile() {
-    for await (const piece of readPieces(file.fd, { start: 0, length: size })) {
+    for await (const piece of readPieces(file, { start: 0, length: size })) {
       signal.throwIfAborted();
       sha256.update(piece);
       yield piece;
@@ -157,6 +157,10 @@ async function afterFailure(
 ): Promise<Round> {
   if (round !== undefined) return round;
   signal.throwIfAborted();
+  if (upload !== undefined && error instanceof S3Failure && isUnknownUpload(error)) {
+    await notes.multipartGone(upload.uploadId);
+    return { kind: 'begin-anew', maybeStored: 'no' };
+  }
   const changed = error instanceof FileChanged || error instanceof FileShrank || !(await file.unchanged());
   if (upload !== undefined) {
     await abortAndForget(context, { ...upload, notes }, signal).catch((abortError) => {

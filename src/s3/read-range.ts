@@ -1,12 +1,12 @@
-import { read } from 'node:fs';
-import { promisify } from 'node:util';
+import type { OpenFile } from '../model.ts';
 
-const readAt = promisify(read);
+type Readable = Pick<OpenFile, 'read'>;
 
 /** Fills the buffer from the file's `position`; false where the file ends before. */
-export async function readFully(fd: number, buffer: Uint8Array, position: number): Promise<boolean> {
+export async function readFully(file: Readable, buffer: Uint8Array, position: number): Promise<boolean> {
   for (let filled = 0; filled < buffer.byteLength; ) {
-    const { bytesRead } = await readAt(fd, buffer, filled, buffer.byteLength - filled, position + filled);
+    const rest = filled === 0 ? buffer : buffer.subarray(filled);
+    const bytesRead = await file.read(rest, position + filled);
     if (bytesRead === 0) return false;
     filled += bytesRead;
   }
@@ -18,12 +18,12 @@ export class FileShrank extends Error {}
 
 /** The bytes of one range, in pieces with a buffer each. Throws `FileShrank`. */
 export async function* readPieces(
-  fd: number,
+  file: Readable,
   { start, length, pieceBytes = 256 * 1024 }: { start: number; length: number; pieceBytes?: number },
 ): AsyncGenerator<Uint8Array> {
   for (let at = 0; at < length; at += pieceBytes) {
     const piece = Buffer.allocUnsafeSlow(Math.min(pieceBytes, length - at));
-    if (!(await readFully(fd, piece, start + at))) throw new FileShrank('the file ended early');
+    if (!(await readFully(file, piece, start + at))) throw new FileShrank('the file ended early');
     yield piece;
   }
 }

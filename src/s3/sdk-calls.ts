@@ -9,16 +9,25 @@ import {
 } from '@aws-sdk/client-s3';
 import { codeOf, messageOf } from '../service/errors.ts';
 import { ExchangeFailed } from '../service/http-exchange.ts';
-import { type BucketFacts, crc32Base64, type ObjectHead, type S3Calls, type SizedBody } from './calls.ts';
+import type { Pace } from './bandwidth.ts';
+import {
+  type BucketFacts,
+  type CompleteRequest,
+  completeAnswerMs,
+  crc32Base64,
+  type IfAbsent,
+  type ObjectHead,
+  type S3Calls,
+  type SizedBody,
+} from './calls.ts';
 import { S3Failure } from './failure.ts';
 
 export interface SdkCallsOptions extends BucketFacts {
   /** With `maxAttempts: 1`. */
   readonly client: S3Client;
-  readonly pace?: ((bytes: number, signal: AbortSignal) => Promise<void>) | undefined;
+  /** Awaited before a body is sent, once for all of it. */
+  readonly pace?: Pace | undefined;
 }
-
-const completeAnswerMs = 300_000;
 
 /** S3's requests by AWS's own client: for buckets that need more than a plain signature, and for `lib-storage`. */
 export function createSdkCalls({ client, bucket, pace, ...facts }: SdkCallsOptions): S3Calls {
@@ -37,15 +46,26 @@ export function createSdkCalls({ client, bucket, pace, ...facts }: SdkCallsOptio
       : { ServerSideEncryption: 'aws:kms' as const, SSEKMSKeyId: facts.sseKmsKeyId }),
   });
 
+  /** Sends what `send` makes; once more with new credentials where S3 says that these have expired. */
+  async function ask<T>(signal: AbortSignal, send: () => Promise<T>): Promise<T> {
+    try {
+      return await send().catch(async (error: { name?: string }) => {
+        if (error.name !== 'ExpiredToken') throw error;
+        await client.config.credentials({ forceRefresh: true });
+        return await send();
+      });
+    } catch (error) {
+      signal.throwIfAborted();
+      throw sdkFailure(error);
+    }
+  }
+
   return {
     async putObject(object, { signal }) {
       await pace?.(object.size, signal);
-      const command = new PutObjectCommand({
-        ...head(object),
-        ...sized(object),
-        ...(object.onlyIfAbsent ? { IfNoneMatch: '*' } : {}),
-      });
-      return answerOf(await ask(signal, () => client.send(command, { abortSignal: signal })));
+      const input = { ...head(object), ...ifAbsent(object) };
+      const command = () => new PutObjectCommand({ ...input, ...sized(object) });
+      return answerOf(await ask(signal, () => client.send(command(), { abortSignal: signal })));
     },
 
     async createMultipartUpload(object, { signal }) {
@@ -60,33 +80,21 @@ export function createSdkCalls({ client, bucket, pace, ...facts }: SdkCallsOptio
 
     async uploadPart(part, { signal }) {
       await pace?.(part.size, signal);
-      const command = new UploadPartCommand({
-        ...place,
-        Key: part.key,
-        UploadId: part.uploadId,
-        PartNumber: part.number,
-        ...sized(part),
-      });
-      return answerOf(await ask(signal, () => client.send(command, { abortSignal: signal })));
+      const input = { ...place, Key: part.key, UploadId: part.uploadId, PartNumber: part.number };
+      const command = () => new UploadPartCommand({ ...input, ...sized(part) });
+      return answerOf(await ask(signal, () => client.send(command(), { abortSignal: signal })));
     },
 
-    async completeMultipartUpload({ key, uploadId, parts, size, crc32, onlyIfAbsent }, { signal }) {
+    async completeMultipartUpload(upload, { signal }) {
+      const { key, uploadId, size, crc32 } = upload;
       const command = new CompleteMultipartUploadCommand({
         ...place,
         Key: key,
         UploadId: uploadId,
-        MultipartUpload: {
-          Parts: [...parts]
-            .sort((a, b) => a.number - b.number)
-            .map((part) => ({
-              PartNumber: part.number,
-              ETag: part.etag,
-              ...(crc32 === undefined ? {} : { ChecksumCRC32: crc32Base64(part.crc32) }),
-            })),
-        },
+        MultipartUpload: { Parts: completedParts(upload) },
         MpuObjectSize: size,
         ...(crc32 === undefined ? {} : { ChecksumType: 'FULL_OBJECT' as const, ChecksumCRC32: crc32Base64(crc32) }),
-        ...(onlyIfAbsent ? { IfNoneMatch: '*' } : {}),
+        ...ifAbsent(upload),
       });
       const options = { abortSignal: signal, requestTimeout: completeAnswerMs };
       return answerOf(await ask(signal, () => client.send(command, options)));
@@ -99,6 +107,18 @@ export function createSdkCalls({ client, bucket, pace, ...facts }: SdkCallsOptio
   };
 }
 
+const ifAbsent = ({ onlyIfAbsent }: IfAbsent) => (onlyIfAbsent ? { IfNoneMatch: '*' } : {});
+
+const completedParts = ({ parts, crc32 }: CompleteRequest) =>
+  [...parts]
+    .sort((a, b) => a.number - b.number)
+    .map((part) => ({
+      PartNumber: part.number,
+      ETag: part.etag,
+      ...(crc32 === undefined ? {} : { ChecksumCRC32: crc32Base64(part.crc32) }),
+    }));
+
+/** Made for each attempt, for a stream serves one. */
 const sized = ({ body, size, crc32 }: SizedBody) => ({
   Body: typeof body === 'function' ? Readable.from(body(), { objectMode: false }) : body,
   ContentLength: size,
@@ -118,15 +138,6 @@ const answerOf = (answer: SdkAnswer) => ({
   requestId: answer.$metadata.requestId,
   crc32: answer.ChecksumCRC32,
 });
-
-async function ask<T>(signal: AbortSignal, send: () => Promise<T>): Promise<T> {
-  try {
-    return await send();
-  } catch (error) {
-    signal.throwIfAborted();
-    throw sdkFailure(error);
-  }
-}
 
 interface SdkError {
   readonly name?: string;
@@ -156,6 +167,5 @@ export function sdkFailure(error: unknown): unknown {
     requestId: $metadata?.requestId,
     region: Region ?? $response?.headers?.['x-amz-bucket-region'],
     clockAheadMs: Number.isNaN(serverTime) ? undefined : Date.now() - serverTime,
-    cause: error,
   });
 }

@@ -87,7 +87,7 @@ async function bufferPart(work: PartWork): Promise<Rest> {
   const { context, request, range, known, hash, stopping } = work;
   const buffer = await context.buffers.take(range.size, work.upload, stopping);
   try {
-    if (!(await readFully(request.file.fd, buffer.bytes, range.start))) throw new FileShrank('the file ended early');
+    if (!(await readFully(request.file, buffer.bytes, range.start))) throw new FileShrank('the file ended early');
   } catch (error) {
     buffer[Symbol.dispose]();
     throw error;
@@ -108,10 +108,10 @@ async function bufferPart(work: PartWork): Promise<Rest> {
 /** A part that no buffer holds: read once for its checksum, and again as it is sent. */
 async function streamPart(work: PartWork): Promise<Rest> {
   const { context, request, range, known, hash } = work;
-  const { fd } = request.file;
+  const { file } = request;
   using payloadHash = context.signPayloads ? context.sha256.start() : undefined;
   let checksum = 0;
-  for await (const piece of readPieces(fd, { start: range.start, length: range.size })) {
+  for await (const piece of readPieces(file, { start: range.start, length: range.size })) {
     checksum = crc32(piece, checksum);
     await hash.add(piece);
     await payloadHash?.add(piece);
@@ -119,7 +119,7 @@ async function streamPart(work: PartWork): Promise<Rest> {
   }
   if (known !== undefined) return { rest: sameAsKnown(known, range, checksum).then((part) => keep(work, part)) };
   const sha256 = await payloadHash?.digest();
-  const body = () => readPieces(fd, { start: range.start, length: range.size });
+  const body = () => readPieces(file, { start: range.start, length: range.size });
   return { rest: sendPart(work, { body, crc32: checksum, sha256 }).then((part) => keep(work, part)) };
 }
 
@@ -177,7 +177,7 @@ export async function isUploadStillThere(
   if (last === undefined || last.size > context.buffers.largest) return true;
   using buffer = await context.buffers.take(last.size, upload, signal);
   const start = (last.number - 1) * upload.partSizeBytes;
-  const read = await readFully(request.file.fd, buffer.bytes, start);
+  const read = await readFully(request.file, buffer.bytes, start);
   if (!read || crc32(buffer.bytes) !== last.crc32) return true;
   const range = { number: last.number, start, size: last.size };
   const work = { context, request, upload, range, stopping: signal } as PartWork;

@@ -18,7 +18,7 @@ export async function putWholeFile(
   const { file, notes } = request;
   const size = file.identity.size;
   using buffer = await context.buffers.take(size, 'small', signal);
-  const complete = await readFully(file.fd, buffer.bytes, 0);
+  const complete = await readFully(file, buffer.bytes, 0);
   if (!complete || !(await file.unchanged())) return { kind: 'changed' };
   const sha256 = await context.sha256.of(buffer.bytes);
   await notes.storing(sha256);

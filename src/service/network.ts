@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { rootCertificates } from 'node:tls';
+import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls';
 import { type Dispatcher, EnvHttpProxyAgent } from 'undici';
 import { ConfigError, messageOf } from './errors.ts';
 import { type Exchange, exchange } from './http-exchange.ts';
@@ -8,7 +8,7 @@ import { createSdkRequestHandler, type SdkRequestHandler } from './sdk-request-h
 export interface NetworkOptions {
   /** The environment: `HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY` (either case) and `AWS_CA_BUNDLE` are read from it. */
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Connections kept to one host at most; parallel requests beyond it wait. */
+  /** Connections to one host at most: more than requests in flight (`s3.concurrency` is 256 at most), or some stall. */
   readonly connections?: number;
   readonly connectTimeoutMs?: number;
   /** A request or an answer that makes no progress for this long has failed. */
@@ -26,21 +26,21 @@ export interface Network extends AsyncDisposable {
 /** Throws a `ConfigError` where `AWS_CA_BUNDLE` can't be read. Always HTTP/1.1: S3 speaks nothing else. */
 export async function createNetwork({
   env,
-  connections = 64,
+  connections = 300,
   connectTimeoutMs = 10_000,
   stallMs = 60_000,
 }: NetworkOptions): Promise<Network> {
-  const ca = await certificateAuthorities(env['AWS_CA_BUNDLE']);
-  const tls = ca === undefined ? {} : { ca };
+  const secureContext = await trustedContext(env['AWS_CA_BUNDLE']);
+  const tls = { timeout: connectTimeoutMs, ...(secureContext === undefined ? {} : { secureContext }) };
   const dispatcher: Dispatcher = new EnvHttpProxyAgent({
     httpProxy: env['http_proxy'] ?? env['HTTP_PROXY'] ?? '',
     httpsProxy: env['https_proxy'] ?? env['HTTPS_PROXY'] ?? '',
     noProxy: withMetadataServices(env['no_proxy'] ?? env['NO_PROXY'] ?? ''),
     connections,
     allowH2: false,
-    connect: { timeout: connectTimeoutMs, ...tls },
-    requestTls: { timeout: connectTimeoutMs, ...tls },
-    proxyTls: { timeout: connectTimeoutMs, ...tls },
+    connect: tls,
+    requestTls: tls,
+    proxyTls: tls,
   });
   return {
     exchange: (request) => exchange(dispatcher, { stallMs, ...request }),
@@ -50,13 +50,17 @@ export async function createNetwork({
   };
 }
 
-/** As the AWS CLI has it, the bundle adds to what is trusted rather than to replace it. */
-async function certificateAuthorities(bundleFile: string | undefined): Promise<string[] | undefined> {
+/**
+ * The bundle adds to what is trusted rather than to replace it. One context for all connections: each of its own would
+ * parse 150 certificates again, and keep them. Undefined where there is no bundle: Node's own, shared as well.
+ */
+async function trustedContext(bundleFile: string | undefined): Promise<SecureContext | undefined> {
   if (bundleFile === undefined || bundleFile === '') return undefined;
   try {
-    return [...rootCertificates, await readFile(bundleFile, 'utf8')];
+    const bundle = await readFile(bundleFile, 'utf8');
+    return createSecureContext({ ca: [...getCACertificates('default'), bundle] });
   } catch (cause) {
-    throw new ConfigError(`The CA bundle ${bundleFile} can't be read: ${messageOf(cause)}`, {
+    throw new ConfigError(`The CA bundle ${bundleFile} can't be used: ${messageOf(cause)}`, {
       hint: 'AWS_CA_BUNDLE must name a PEM file that this user may read.',
       cause,
     });

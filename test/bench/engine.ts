@@ -11,9 +11,9 @@ import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { parseArgs } from 'node:util';
 import type { UploadNotes } from '../../src/model.ts';
-import { pathFromText } from '../../src/service/path-bytes.ts';
-import { createNetwork } from '../../src/service/network.ts';
 import { createS3Store } from '../../src/s3/store-file.ts';
+import { createNetwork } from '../../src/service/network.ts';
+import { pathFromText } from '../../src/service/path-bytes.ts';
 import { openTestFile } from '../support/open-test-file.ts';
 import { recordingLog } from '../support/recording-log.ts';
 

@@ -38,8 +38,8 @@ export interface EngineServer extends AsyncDisposable {
 
 /** What a server does otherwise than S3, each asserted. */
 export interface EngineDifferences {
-  /** It answers no checksums at Complete. */
-  readonly confirmsNothingAtComplete?: boolean;
+  /** It confirms no checksums. */
+  readonly confirmsNothing?: boolean;
   /** `If-None-Match` at Complete is ignored: a foreign object is replaced. */
   readonly overwritesAtComplete?: boolean;
 }
@@ -84,7 +84,7 @@ export function describeEngines(
     beforeAll(async () => {
       server = await start();
       proxy = await startFaultProxy(server.url);
-      network = await createNetwork({ env: {}, stallMs: 1_000 });
+      network = await createNetwork({ env: {} });
       ownerNetwork = await createNetwork({ env: {} });
       owner = createS3Client({
         region: 'us-east-1',
@@ -97,8 +97,9 @@ export function describeEngines(
       s3 = await createS3Store(options());
     });
 
-    afterEach(() => {
-      expect(proxy.open, 'no request may outlive its upload').toBe(0);
+    afterEach(async () => {
+      // the proxy learns a little later that a client has gone
+      await expect.poll(() => proxy.open, { message: 'no request may outlive its upload' }).toBe(0);
       proxy.fresh();
     });
 
@@ -194,7 +195,7 @@ export function describeEngines(
         ['exactly a part', partBytes, 1],
         ['one byte more than a part', partBytes + 1, 2],
         ['exactly two parts', 2 * partBytes, 2],
-        ['many parts', 11 * partBytes + 12_345, 12],
+        ['many parts', 6 * partBytes + 12_345, 7],
       ])('is %s, byte for byte', async (_, size, partCount) => {
         const file = await drop(size);
         const outcome = await file.store();
@@ -211,7 +212,7 @@ export function describeEngines(
         const large = await drop(partBytes + 1);
         for (const file of [small, large]) {
           const outcome = await file.store();
-          const silent = differences.confirmsNothingAtComplete === true;
+          const silent = differences.confirmsNothing === true;
           expect(outcome).toMatchObject({
             object: silent
               ? { checksumType: null, checksum: null }
@@ -378,20 +379,22 @@ export function describeEngines(
         await expectStored(file);
       });
 
-      it.skipIf(differences.overwritesAtComplete)(
-        'at a Complete before a foreign object came is found out',
-        async () => {
-          const file = await drop(2 * partBytes);
-          proxy.fresh(async ({ operation, attempt }) => {
-            if (operation !== 'CompleteMultipartUpload' || attempt > 1) return undefined;
-            await owner.send(new PutObjectCommand({ Bucket: server.bucket, Key: file.key, Body: 'quicker' }));
-            return 'lost-request';
-          });
-          expect(await file.store()).toMatchObject({ kind: 'key-taken', ours: 'no' });
-          expect((await stored(file.key))?.toString()).toBe('quicker');
-          expect(await leftovers(file.key)).toBe(0);
-        },
-      );
+      it('at a Complete before a foreign object came is found out', async () => {
+        const file = await drop(2 * partBytes);
+        proxy.fresh(async ({ operation, attempt }) => {
+          if (operation !== 'CompleteMultipartUpload' || attempt > 1) return undefined;
+          await owner.send(new PutObjectCommand({ Bucket: server.bucket, Key: file.key, Body: 'quicker' }));
+          return 'lost-request';
+        });
+        const outcome = await file.store();
+        expect(await leftovers(file.key)).toBe(0);
+        if (differences.overwritesAtComplete) {
+          expect(outcome).toMatchObject({ kind: 'stored' });
+          return;
+        }
+        expect(outcome).toMatchObject({ kind: 'key-taken', ours: 'no' });
+        expect((await stored(file.key))?.toString()).toBe('quicker');
+      });
 
       it('at Create costs an empty upload, no part', async () => {
         const file = await drop(2 * partBytes);
@@ -438,9 +441,15 @@ export function describeEngines(
       });
 
       it.each(['hang', 'deaf'] as const)('that stalls is noticed (%s)', async (fault) => {
+        await using impatient = await createNetwork({ env: {}, stallMs: 500 });
+        await using store = await createS3Store({ ...options(), network: impatient });
         const file = await drop(partBytes + 1);
-        proxy.fresh(({ operation, attempt }) => (operation === 'UploadPart' && attempt === 1 ? fault : undefined));
-        expect(await file.store()).toMatchObject({ kind: 'stored' });
+        proxy.fresh(({ operation }) => (operation === 'UploadPart' ? fault : undefined));
+        const error = await file.store({}, undefined, store).catch((thrown: unknown) => thrown);
+        expect(error).toBeInstanceOf(ServiceUnavailable);
+        expect(error).toMatchObject({ answered: false, message: expect.stringContaining('no progress') });
+        proxy.fresh();
+        expect(await file.store({ resume: file.notes.progress() })).toMatchObject({ kind: 'stored' });
         await expectStored(file);
       });
 
@@ -493,28 +502,28 @@ export function describeEngines(
           return 'hang';
         });
         await expect(file.store({}, stop.signal)).rejects.toBe(reason);
+        await expect.poll(() => proxy.open).toBe(0);
+        proxy.fresh();
       }
 
       it('leaves no request under way', async () => {
-        const file = await drop(6 * partBytes);
+        const file = await drop(4 * partBytes);
         await breakOffAt(file, 3);
-        await expect.poll(() => proxy.open).toBe(0);
         const resume = file.notes.progress();
         if (resume) await s3.abort(file.key, resume.uploadId, new AbortController().signal);
         expect(await leftovers(file.key)).toBe(0);
       });
 
       it(`goes on where it was, or from the beginning where the engine can't`, async () => {
-        const file = await drop(10 * partBytes);
-        await breakOffAt(file, 7);
+        const file = await drop(7 * partBytes);
+        await breakOffAt(file, 5);
         const resume = file.notes.progress();
-        proxy.fresh();
-        expect(await file.store({ resume })).toMatchObject({ kind: 'stored', object: { partCount: 10 } });
+        expect(await file.store({ resume })).toMatchObject({ kind: 'stored', object: { partCount: 7 } });
         await expectStored(file);
         expect(await leftovers(file.key)).toBe(0);
         const again = partsSent().reduce((sum, { bodyBytes }) => sum + bodyBytes, 0);
-        if (engine === 'native') expect(again).toBe((10 - (resume?.parts.length ?? 0)) * partBytes);
-        else expect(again).toBe(10 * partBytes);
+        if (engine === 'native') expect(again).toBe((7 - (resume?.parts.length ?? 0)) * partBytes);
+        else expect(again).toBe(7 * partBytes);
       });
 
       it('begins anew where S3 has other bytes', async () => {
@@ -522,7 +531,6 @@ export function describeEngines(
         await breakOffAt(file, 3);
         await writeFile(file.path, Buffer.from(file.bytes).fill(7, 0, 10));
         const resume = file.notes.progress();
-        proxy.fresh();
         const changed = { ...file, bytes: Buffer.from(file.bytes).fill(7, 0, 10) };
         expect(await changed.store({ resume })).toMatchObject({ kind: 'stored' });
         await expectStored(changed);

@@ -49,6 +49,7 @@ export async function startFaultProxy(upstream: string): Promise<FaultProxy> {
   const target = new URL(upstream);
   const requests: SeenRequest[] = [];
   const answering = new Set<ServerResponse>();
+  const deaf = new Set<IncomingMessage>();
   let faultOf: (request: SeenRequest) => ProxyFault | Promise<ProxyFault> = () => undefined;
 
   async function handle(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -57,7 +58,12 @@ export async function startFaultProxy(upstream: string): Promise<FaultProxy> {
     const seen = describe(incoming);
     requests.push(seen);
     const fault = await faultOf(seen);
-    if (fault === 'deaf') return;
+    if (fault === 'deaf') {
+      // who does not read is not told either that the client has gone
+      answering.delete(response);
+      deaf.add(incoming);
+      return;
+    }
     const body = await bodyOf(incoming, seen);
     if (body === undefined || fault === 'hang') return;
     if (fault === 'lost-request') return void incoming.socket.destroy();
@@ -100,6 +106,8 @@ export async function startFaultProxy(upstream: string): Promise<FaultProxy> {
     fresh(fault = () => undefined) {
       faultOf = fault;
       requests.length = 0;
+      for (const incoming of deaf) incoming.socket.destroy();
+      deaf.clear();
     },
     async [Symbol.asyncDispose]() {
       server.close();

@@ -79,3 +79,14 @@ export function rowsInMemory(...initial: LedgerRow[]): RowsInMemory {
   store.add(...initial);
   return store;
 }
+
+/** Rows that follow each other in one chain; `changes` says what is special about the n-th one, from 0. */
+export function sampleChain(count: number, changes: (index: number) => Partial<LedgerRow> = () => ({})): LedgerRow[] {
+  const chain = randomUUID();
+  const rows: LedgerRow[] = [];
+  for (let index = 0; index < count; index += 1) {
+    const previous_hash = rows.at(-1)?.row_hash ?? null;
+    rows.push(sampleRow({ chain, seq: index + 1, previous_hash, ...changes(index) }));
+  }
+  return rows;
+}

@@ -6,7 +6,6 @@ export async function openTestFile(fullPath: string, path: RelativePath): Promis
   const handle = await open(fullPath);
   const identity = identityOf(await handle.stat({ bigint: true }));
   return {
-    fd: handle.fd,
     path,
     identity,
     owner: 'test',
@@ -17,6 +16,7 @@ export async function openTestFile(fullPath: string, path: RelativePath): Promis
       ]);
       return same(identity, identityOf(byDescriptor)) && byPath !== undefined && same(identity, identityOf(byPath));
     },
+    read: async (buffer, position) => (await handle.read(buffer, 0, buffer.byteLength, position)).bytesRead,
     close: () => handle.close(),
     [Symbol.asyncDispose]: () => handle.close(),
   };

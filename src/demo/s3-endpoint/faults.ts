@@ -2,28 +2,21 @@ import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Answer } from './call.ts';
-import type { Fault, FaultHook, FaultRequest } from './options.ts';
+import type { Fault, FaultRequest } from './options.ts';
 import type { S3Request } from './request.ts';
 import { S3Error } from './s3-error.ts';
 import { xmlDocument } from './xml.ts';
 
-/** Numbers the requests, and asks the hook about each. */
-export function createFaultDesk(hook: FaultHook | undefined): {
-  describe(request: S3Request): FaultRequest;
-  ask(request: FaultRequest): Promise<Fault | undefined>;
-} {
+/** What the hook is told of a request: it is numbered, and counted among those of its kind. */
+export function createDescriber(): (request: S3Request) => FaultRequest {
   const attempts = new Map<string, number>();
   let number = 0;
-  return {
-    describe({ method, operation, bucket, key, query, headers }) {
-      number += 1;
-      const name = `${operation} ${bucket}/${key} ${query.get('partNumber') ?? ''}`;
-      const attempt = (attempts.get(name) ?? 0) + 1;
-      // Nobody else looks at them: without a hook a long-lived endpoint need not remember its keys.
-      if (hook !== undefined) attempts.set(name, attempt);
-      return { method, operation, bucket, key, query, headers, attempt, number };
-    },
-    ask: async (request) => hook?.(request),
+  return ({ method, operation, bucket, key, query, headers }) => {
+    number += 1;
+    const name = `${operation} ${bucket}/${key} ${query.get('partNumber') ?? ''}`;
+    const attempt = (attempts.get(name) ?? 0) + 1;
+    attempts.set(name, attempt);
+    return { method, operation, bucket, key, query, headers, attempt, number };
   };
 }
 
@@ -55,15 +48,25 @@ export async function withFault(
       await readBytes(message, fault.afterBytes ?? 0);
       throw cut(message);
     case 'reset-after':
-      await work();
+      await workUnheard(work);
       throw cut(message);
     case 'hang':
-      if (fault.work === true) await work();
+      if (fault.work === true) await workUnheard(work);
       if (!response.closed) await once(response, 'close', { signal });
       throw new Unanswered();
     case 'delay':
       await sleep(fault.ms, undefined, { signal });
       return withFault(fault.then, { message, response }, signal, work);
+  }
+}
+
+/** The work is done, or refused: nobody will know. */
+async function workUnheard(work: () => Promise<Answer>): Promise<void> {
+  try {
+    const { body } = await work();
+    if (typeof body === 'object') body.object[Symbol.dispose]();
+  } catch (error) {
+    if (!(error instanceof S3Error)) throw error;
   }
 }
 

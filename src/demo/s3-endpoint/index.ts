@@ -16,7 +16,6 @@ export type {
   S3Endpoint,
   S3EndpointOptions,
 } from './options.ts';
-export type { OperationName } from './request.ts';
 
 /** Keep-alive for longer than clients keep idle sockets: the endpoint never closes one just as it is used again. */
 const keepAliveMs = 120_000;

@@ -4,6 +4,7 @@ import { s3Error } from '../s3-error.ts';
 import * as buckets from './buckets.ts';
 import * as listing from './listing.ts';
 import * as multipart from './multipart.ts';
+import * as multipartListing from './multipart-listing.ts';
 import * as objects from './objects.ts';
 
 /** The S3 operations that this endpoint has; STS's is answered apart. */
@@ -24,8 +25,8 @@ export const operations: Readonly<Record<Exclude<OperationName, 'GetCallerIdenti
   UploadPart: multipart.uploadPart,
   CompleteMultipartUpload: multipart.completeMultipartUpload,
   AbortMultipartUpload: multipart.abortMultipartUpload,
-  ListParts: multipart.listParts,
-  ListMultipartUploads: multipart.listMultipartUploads,
+  ListParts: multipartListing.listParts,
+  ListMultipartUploads: multipartListing.listMultipartUploads,
   NotImplemented: ({ request }) => {
     throw s3Error('NotImplemented', { message: `${request.method} with these parameters is not implemented here` });
   },

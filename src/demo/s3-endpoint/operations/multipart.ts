@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { type Answer, type Call, numberOf, type Operation, onlyIfAbsent } from '../call.ts';
+import { type Answer, type Call, type Operation, onlyIfAbsent } from '../call.ts';
 import {
   type ChecksumAlgorithm,
   type ChecksumType,
@@ -18,7 +18,8 @@ import { type CompletedPart, parseCompletedParts, selectParts } from './complete
 import { describedHeaders, encryptionHeaders } from './object-headers.ts';
 import { checkKey, etagOf } from './objects.ts';
 
-const maxParts = 10_000;
+/** "Multipart upload limits" of the S3 user guide. */
+export const maxParts = 10_000;
 
 export const createMultipartUpload: Operation = (call) => {
   const { store, bucket, key } = call;
@@ -97,7 +98,8 @@ function partNumberOf({ request }: Call): number {
 }
 
 const uploadIdOf = ({ request }: Call): string => request.query.get('uploadId') ?? '';
-const openUploadOf = (call: Call): UploadRecord => call.store.uploads.findOpen(call.bucket, call.key, uploadIdOf(call));
+export const openUploadOf = (call: Call): UploadRecord =>
+  call.store.uploads.findOpen(call.bucket, call.key, uploadIdOf(call));
 
 export const abortMultipartUpload: Operation = (call) =>
   // A Complete that is under way decides first which of the two it was.
@@ -190,71 +192,3 @@ function objectChecksum(
   }
   return { algorithm, type, value };
 }
-
-export const listParts: Operation = (call) => {
-  const upload = openUploadOf(call);
-  const limit = numberOf(call, 'max-parts', { min: 0, max: 1000, usual: 1000 });
-  const marker = numberOf(call, 'part-number-marker', { min: 0, max: maxParts, usual: 0 });
-  const later = call.store.uploads.parts(upload.id).filter(({ number }) => number > marker);
-  const page = later.slice(0, limit);
-  const sum = upload.checksum && `Checksum${upload.checksum.algorithm}`;
-  return {
-    status: 200,
-    body: xmlDocument('ListPartsResult', {
-      Bucket: call.bucket,
-      Key: call.key,
-      UploadId: upload.id,
-      PartNumberMarker: marker,
-      NextPartNumberMarker: page.at(-1)?.number ?? marker,
-      MaxParts: limit,
-      IsTruncated: later.length > page.length,
-      ChecksumAlgorithm: upload.checksum?.algorithm,
-      ChecksumType: upload.checksum?.type,
-      Part: page.map(({ number, size, etag, modifiedMs, checksum }) => ({
-        PartNumber: number,
-        LastModified: new Date(modifiedMs).toISOString(),
-        ETag: `"${etag}"`,
-        Size: size,
-        ...(sum === undefined ? {} : { [sum]: checksum }),
-      })),
-    }),
-  };
-};
-
-export const listMultipartUploads: Operation = (call) => {
-  const { query } = call.request;
-  if (query.get('delimiter')) throw s3Error('NotImplemented', { message: 'A delimiter is not implemented here' });
-  const limit = numberOf(call, 'max-uploads', { min: 1, max: 1000, usual: 1000 });
-  const prefix = query.get('prefix') ?? '';
-  const keyMarker = query.get('key-marker') ?? '';
-  const idMarker = query.get('upload-id-marker') ?? '';
-  const later = call.store.uploads
-    .open(call.bucket, keyMarker)
-    .filter(
-      ({ key, id }) =>
-        key.startsWith(prefix) && (key !== keyMarker || keyMarker === '' || (idMarker !== '' && id > idMarker)),
-    );
-  const page = later.slice(0, limit);
-  const next = later.length > page.length ? page.at(-1) : undefined;
-  return {
-    status: 200,
-    body: xmlDocument('ListMultipartUploadsResult', {
-      Bucket: call.bucket,
-      KeyMarker: keyMarker,
-      UploadIdMarker: idMarker,
-      NextKeyMarker: next?.key,
-      NextUploadIdMarker: next?.id,
-      Prefix: prefix,
-      MaxUploads: limit,
-      IsTruncated: next !== undefined,
-      Upload: page.map(({ key, id, startedMs, checksum }) => ({
-        Key: key,
-        UploadId: id,
-        StorageClass: 'STANDARD',
-        Initiated: new Date(startedMs).toISOString(),
-        ChecksumAlgorithm: checksum?.algorithm,
-        ChecksumType: checksum?.type,
-      })),
-    }),
-  };
-};

@@ -70,7 +70,6 @@ export function openCatalog(file: string) {
 
   const sql = {
     putBucket: statement('INSERT INTO buckets VALUES (?, ?)'),
-    getBucket: statement('SELECT record FROM buckets WHERE name = ?'),
     listBuckets: statement('SELECT record FROM buckets ORDER BY name'),
     deleteBucket: statement('DELETE FROM buckets WHERE name = ?'),
     putObject: statement('INSERT OR REPLACE INTO objects VALUES (?, ?, ?)'),
@@ -93,7 +92,6 @@ export function openCatalog(file: string) {
 
   return {
     putBucket: (bucket: BucketRecord) => sql.putBucket.run(bucket.name, JSON.stringify(bucket)),
-    bucket: (name: string) => record<BucketRecord>(sql.getBucket.get(name)),
     buckets: () => records<BucketRecord>(sql.listBuckets.all()),
     deleteBucket: (name: string) => sql.deleteBucket.run(name),
 

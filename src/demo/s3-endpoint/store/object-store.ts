@@ -57,10 +57,11 @@ export function openObjectStore(directory: string, now: () => number): ObjectSto
   const stage = createStaging(join(metadata, 'staging'));
   const catalog = openCatalog(join(metadata, 'catalog.db'));
   const pending = new Set<PendingWrite>();
+  const buckets = new Map(catalog.buckets().map((bucket) => [bucket.name, bucket]));
   const folderOf = (bucket: string) => join(directory, bucket);
 
   function find(name: string): BucketRecord {
-    const bucket = catalog.bucket(name);
+    const bucket = buckets.get(name);
     if (bucket === undefined) throw s3Error('NoSuchBucket', { details: { BucketName: name } });
     return bucket;
   }
@@ -70,14 +71,17 @@ export function openObjectStore(directory: string, now: () => number): ObjectSto
     stage,
     createBucket(name, region) {
       mkdirSync(folderOf(name), { recursive: true });
-      catalog.putBucket({ name, region, createdMs: now() });
+      const bucket = { name, region, createdMs: now() };
+      catalog.putBucket(bucket);
+      buckets.set(name, bucket);
     },
     bucket: find,
-    hasBucket: (name) => catalog.bucket(name) !== undefined,
-    buckets: () => catalog.buckets(),
+    hasBucket: (name) => buckets.has(name),
+    buckets: () => [...buckets.values()].sort((a, b) => (a.name < b.name ? -1 : 1)),
     deleteBucket(name) {
       if (catalog.objectsFrom(name, { after: '', from: '', limit: 1 }).length > 0) throw s3Error('BucketNotEmpty');
       catalog.deleteBucket(name);
+      buckets.delete(name);
       rmSync(folderOf(name), { recursive: true, force: true });
     },
     object: (bucket, key) => catalog.object(bucket, key),

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs a Ceph cluster of one monitor, one OSD and one S3 gateway for whoever holds this script's stdin, and takes it down
-# when that is closed, be it by a kill -9:   ceph.sh DIRECTORY GATEWAY_URL
+# when that is closed, be it by a kill -9:   cluster.sh DIRECTORY GATEWAY_URL
 # The directory holds a ceph.conf. Reads commands from stdin, a line each (restart-gateway); says `ready` on stdout after
 # the start and after each command. Everything in it is removed at the end.
 set -euo pipefail
@@ -36,7 +36,7 @@ await() {
     if ! kill -0 "$pid" 2>/dev/null; then break; fi
     sleep 0.1
   done
-  echo "ceph.sh: gave up on: $*" >&2
+  echo "cluster.sh: gave up on: $*" >&2
   tail -n 20 "$directory/log/servers.out" >&2
   exit 1
 }
