@@ -15,27 +15,29 @@ import { hashFile } from './drop-folder/hash-file.ts';
 import { createIntake, folderIsThere, type Known } from './drop-folder/intake.ts';
 import { createFileOpener, createOwnerLookup } from './drop-folder/open-file.ts';
 import { createHousekeeping } from './housekeeping.ts';
-import type { KnownFile, QueuedFile, SizeRange } from './journal/files.ts';
-import { type Journal, openJournal } from './journal/journal.ts';
+import type { KnownFile, QueuedFile } from './journal/files.ts';
+import { openJournal } from './journal/journal.ts';
+import { lanesBySize } from './lanes.ts';
 import { createLedger } from './ledger/ledger.ts';
 import { createOutbox, type Outbox } from './ledger/outbox.ts';
 import { createLedgerPool } from './ledger/pool.ts';
 import { rowHash } from './ledger/row-hash.ts';
-import type { EventFields, EventLog, OutboxStore } from './model.ts';
+import type { EventLog, OutboxStore } from './model.ts';
 import { fullJitterMs } from './queue/backoff.ts';
 import { createDisposalQueue } from './queue/disposal-queue.ts';
-import { createTransferQueue, type Lane } from './queue/transfer-queue.ts';
-import { createUploadGate, type UploadGate } from './queue/upload-gate.ts';
+import { createTransferQueue } from './queue/transfer-queue.ts';
+import { createUploadGate } from './queue/upload-gate.ts';
 import { contentTypeOf } from './s3/content-type.ts';
 import { conflictKey, conflictKeyById, expandPrefix, objectKey } from './s3/object-key.ts';
 import { createS3Store } from './s3/store-file.ts';
-import { DropledgerError, messageOf, ServiceUnavailable } from './service/errors.ts';
 import { lockFolder } from './service/folder-lock.ts';
 import { errorFields } from './service/log-error.ts';
 import { createNetwork } from './service/network.ts';
 import { textOf } from './service/path-bytes.ts';
+import { sayRarely } from './service/say-rarely.ts';
 import type { Notifier } from './service/systemd.ts';
 import { version } from './service/version.ts';
+import { readyFields, sayOriginOf, warnOfNetworkFileSystem } from './start-notices.ts';
 import { type DaemonStatus, statusLine } from './status-line.ts';
 import { createTransfer } from './transfer.ts';
 
@@ -54,6 +56,8 @@ export interface DaemonSurroundings {
 const uploadBackoff = { baseMs: 1000, capMs: 60_000 };
 const ledgerBackoff = { baseMs: 250, capMs: 30_000 };
 const statusEveryMs = 2000;
+/** The same trouble is not said again sooner. */
+const repeatAfterMs = 300_000;
 /** How long the start waits for AWS to answer at all. */
 const firstAnswerMs = 10_000;
 
@@ -69,9 +73,9 @@ export async function runDaemon(config: Config, around: DaemonSurroundings): Pro
   const folders = await openFolders(drop);
   await using _lock = await lockFolder({ ...folders.dropFolder, path: drop.path });
   await using journal = openJournal({ path: journalPath(config, env), rowHash });
-  sayOrigin(journal, log);
+  sayOriginOf(journal.origin, log);
   const networkFileSystem = await networkFileSystemOf(folders.dropFolder);
-  if (networkFileSystem !== undefined) warnOfNetworkFileSystem(networkFileSystem, log);
+  warnOfNetworkFileSystem(networkFileSystem, log);
 
   await using network = await createNetwork({ env });
   const credentials = createCredentials({
@@ -98,11 +102,14 @@ export async function runDaemon(config: Config, around: DaemonSurroundings): Pro
     next: journal.files.recordedAfter,
     dispose: createDisposal({
       journal,
-      dispose: createDisposer({ folders, afterUpload: drop.afterUpload, settleMs: drop.settleMs }),
+      dispose: createDisposer({ folders, afterUpload: drop.afterUpload, settleMs: drop.settleMs, graceOver }),
       log,
       lookAgain: (path) => intake.offer(path),
     }),
-    onError: (error) => log.error('warning', errorFields(error), 'recorded files wait; it is tried again'),
+    onError: sayRarely(repeatAfterMs, (error) =>
+      log.error('warning', errorFields(error), 'recorded files wait; it is tried again'),
+    ),
+    graceOver,
   });
 
   await using outbox = drainedAtTheEnd(
@@ -156,7 +163,9 @@ export async function runDaemon(config: Config, around: DaemonSurroundings): Pro
     current: journal.files.queued,
     run: transfer,
     graceOver,
-    onDefect: (error, { path }) => log.error('warning', { path: textOf(path), ...errorFields(error) }, 'tried again'),
+    onDefect: sayRarely(repeatAfterMs, (error, { path }: QueuedFile) =>
+      log.error('warning', { path: textOf(path), ...errorFields(error) }, 'files wait; it is tried again'),
+    ),
   });
   queue.pause('start');
 
@@ -176,7 +185,7 @@ export async function runDaemon(config: Config, around: DaemonSurroundings): Pro
     },
   });
 
-  await openGate(gate, askAws, stop);
+  await gate.askFirst(stop, firstAnswerMs);
   queue.resume('start');
   queue.wake();
   disposals.wake();
@@ -191,7 +200,7 @@ export async function runDaemon(config: Config, around: DaemonSurroundings): Pro
       if ((await journal.files.retryNotMovable()) > 0) disposals.wake();
     },
   });
-  await intake.firstScan;
+  await Promise.race([intake.firstScan, aborted(stop)]);
 
   around.onReload((next) => {
     live = next;
@@ -217,73 +226,12 @@ export async function runDaemon(config: Config, around: DaemonSurroundings): Pro
   }
 }
 
-/** Small files, up to one part, go many at a time; large ones share the requests and the memory among few. */
-function lanesBySize(journal: Journal, { partSizeMiB, concurrency }: Config['s3']): Lane<QueuedFile>[] {
-  const partSizeBytes = partSizeMiB * 2 ** 20;
-  const lane = (parallel: number, sizes: SizeRange): Lane<QueuedFile> => ({
-    parallel,
-    next: (position, limit) => journal.files.queuedAfter(position, sizes, limit),
-  });
-  return [
-    lane(concurrency * 2, { least: 0, most: partSizeBytes }),
-    lane(Math.max(2, Math.ceil(concurrency / 2)), { least: partSizeBytes + 1, most: Number.MAX_SAFE_INTEGER }),
-  ];
-}
-
+/** What is stored rests, too: its row may wait for hours, or be set aside, and another file may take its place. */
 function knownOf(known: KnownFile | undefined): Known | undefined {
-  switch (known?.state) {
-    case undefined:
-    case 'settling':
-      return undefined;
-    case 'kept':
-    case 'not-movable':
-      return { kind: 'rests', identity: known.identity };
-    default:
-      return { kind: 'waits' };
-  }
+  if (known === undefined || known.state === 'settling') return undefined;
+  const waits = known.state === 'queued' || known.state === 'recorded';
+  return waits ? { kind: 'waits' } : { kind: 'rests', identity: known.identity };
 }
-
-/** AWS's word before the first upload: refused ends the start; no answer does not, and is asked for again. */
-async function openGate(
-  gate: UploadGate,
-  ask: (signal: AbortSignal) => Promise<void>,
-  stop: AbortSignal,
-): Promise<void> {
-  try {
-    await ask(AbortSignal.any([stop, AbortSignal.timeout(firstAnswerMs)]));
-  } catch (error) {
-    if (stop.aborted) return;
-    const waits = error instanceof ServiceUnavailable || !(error instanceof DropledgerError);
-    if (!waits) throw error;
-    gate.startClosed(
-      error instanceof ServiceUnavailable ? error : new ServiceUnavailable('s3', messageOf(error), { cause: error }),
-    );
-  }
-}
-
-function sayOrigin({ origin }: Journal, log: EventLog): void {
-  if (origin.kind === 'new') log.info('journal-reset', {}, 'there was no journal: a new one begins');
-  if (origin.kind === 'corrupt') {
-    const hint = 'files still in the folder may be stored and recorded once more';
-    log.error('journal-reset', { moved_to: origin.movedTo, hint }, 'the journal was corrupt: a new one begins');
-  }
-}
-
-const warnOfNetworkFileSystem = (name: string, log: EventLog): void =>
-  log.warning(
-    'warning',
-    { file_system: name, hint: 'files are found by rescans; lower dropFolder.rescanSeconds if that is too slow' },
-    'the drop folder is on a network file system, which tells nothing of what other hosts write',
-  );
-
-const readyFields = ({ dropFolder, s3, ledger }: Config, principal: string | null): EventFields => ({
-  version,
-  folder: dropFolder.path,
-  bucket: s3.bucket,
-  prefix: s3.prefix,
-  ledger: `${ledger.host}/${ledger.database}`,
-  principal: principal ?? undefined,
-});
 
 /** The outbox's store, with a call after rows were committed. */
 const wakingAfter = (store: OutboxStore, wake: () => void): OutboxStore => ({

@@ -203,12 +203,15 @@ async function storeAs(
   { key, rowId, earlierUnanswered }: { key: string; rowId: string; earlierUnanswered: boolean },
 ): Promise<Exclude<StoreOutcome, { kind: 'stored' }> | { readonly kind: 'stored'; readonly object: StoredObject }> {
   const { fileId, identity } = file;
-  await journal.files.attempt(fileId, key, rowId, startedAt);
+  // Not awaited here: it is committed before, or together with, the first note that the engine waits for.
+  const attempted = journal.files.attempt(fileId, key, rowId, startedAt);
+  attempted.catch(() => undefined); // whoever awaits it below is told
+  const noted = async (note: Promise<void>): Promise<void> => void (await Promise.all([attempted, note]));
   const head = journal.outbox.head();
   const notes: UploadNotes = {
-    storing: (sha256) => journal.files.unanswered(fileId, sha256),
+    storing: (sha256) => noted(journal.files.unanswered(fileId, sha256)),
     refused: () => journal.files.unanswered(fileId, null),
-    multipartStarted: (upload) => journal.multipart.started(fileId, identity, upload),
+    multipartStarted: (upload) => noted(journal.multipart.started(fileId, identity, upload)),
     partStored: (uploadId, part) => journal.multipart.partStored(uploadId, part),
     multipartGone: (uploadId) => journal.multipart.gone(uploadId),
   };
@@ -220,7 +223,7 @@ async function storeAs(
       metadata: { ...steps.metadata, 'dropledger-file-id': fileId, ...(head !== null && { 'dropledger-head': head }) },
       onlyIfAbsent: steps.conditionalWrites && steps.onConflict !== 'overwrite',
       earlierUnanswered,
-      resume: journal.multipart.resumable(fileId, identity, key),
+      resume: file.key === undefined ? undefined : journal.multipart.resumable(fileId, identity, key),
       notes,
       onProgress: (bytesStored) => steps.onProgress(file, bytesStored),
     },

@@ -41,7 +41,7 @@ export interface UploaderStackProps extends StackProps {
 }
 
 /** The account on the instance that operators get: it reads the journal, and is not root. */
-const operator = 'operator';
+const operator = 'dropledger-operator'; // `operator` is an old system user without a shell on most Linuxes
 
 /** What the uploader may do, and the instance it runs on where that is ours. */
 export class UploaderStack extends Stack {

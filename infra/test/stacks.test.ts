@@ -204,7 +204,7 @@ describe('the instance', () => {
 
   test('gives operators a shell that is not root, and keeps what is typed', () => {
     const { inputs } = properties('example', 'AWS::SSM::Document').Content;
-    assert.deepEqual([inputs.runAsEnabled, inputs.runAsDefaultUser], [true, 'operator']);
+    assert.deepEqual([inputs.runAsEnabled, inputs.runAsDefaultUser], [true, 'dropledger-operator']);
     assert.deepEqual(
       [inputs.cloudWatchLogGroupName, inputs.cloudWatchEncryptionEnabled],
       ['/dropledger/sessions', true],

@@ -104,7 +104,9 @@ export function helpOf(
       preset === undefined ? describe : `${describe} (default ${preset})`,
     ],
   );
-  const usage = ['Usage: dropledger', name, operands?.usage, '[options]'].filter((word) => word !== undefined).join(' ');
+  const usage = ['Usage: dropledger', name, operands?.usage, '[options]']
+    .filter((word) => word !== undefined)
+    .join(' ');
   const parts = [usage, `${capital(summary)}.`, details, `Options:\n${table(rows)}`];
   return `${parts.filter((part) => part !== undefined).join('\n\n')}\n`;
 }

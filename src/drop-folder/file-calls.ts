@@ -48,10 +48,10 @@ const pool = {
 
 /** Of a turn of the event loop, these calls take no more; the next of them waits for the next turn. */
 const sliceMs = 8;
-/** A call that took so long waited for a disk (from memory they take 5 µs)… */
-const slowMs = 4;
-/** …and so do the next ones, most likely: they go to the thread pool. */
-const slowForMs = 1000;
+/** A call that took so long waited for a disk that is busy (from memory they take 5 µs)… */
+const slowMs = 20;
+/** …and so would the next ones: they go to the thread pool. */
+const slowForMs = 500;
 /** Up to here a read is cheaper than the way to the thread pool and back. */
 const readAtOnceBytes = 64 * 1024;
 

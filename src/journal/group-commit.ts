@@ -3,8 +3,14 @@ import type { DatabaseSync } from 'node:sqlite';
 /** Runs `work` inside a transaction and resolves with its result once that is on disk; rejects if it was undone. */
 export type Commit = <T>(work: () => T) => Promise<T>;
 
+/** After a commit the next one waits for so many times what writing it to disk took (within bounds), to gather more. */
+const restPerCommit = 2;
+const leastRestMs = 1;
+const mostRestMs = 20;
+
 /**
- * Gathers what is asked for in one turn of the event loop into one transaction, so that many files share one fsync.
+ * Gathers what is asked for in one turn of the event loop into one transaction, so that many files share one fsync;
+ * while much is asked for, in the turns of some milliseconds, so that a slow disk takes a third of the time at most.
  * `work` touches the database alone: where another of the same group fails, it is run again by itself.
  */
 export function createGroupCommit(database: DatabaseSync): Commit {
@@ -14,6 +20,7 @@ export function createGroupCommit(database: DatabaseSync): Commit {
     reject(error: unknown): void;
   }
   let waiting: Waiting[] = [];
+  let restsUntilMs = 0;
 
   /** `failed`: `work` itself threw, not the transaction around it (a full disk, say), which would fail again. */
   const inTransaction = <T>(work: () => T): { result: T } | { failed: unknown } => {
@@ -22,7 +29,10 @@ export function createGroupCommit(database: DatabaseSync): Commit {
     try {
       const result = work();
       working = false;
+      const beganMs = performance.now();
       database.exec('COMMIT');
+      const endedMs = performance.now();
+      restsUntilMs = endedMs + Math.min(Math.max((endedMs - beganMs) * restPerCommit, leastRestMs), mostRestMs);
       return { result };
     } catch (error) {
       if (database.isTransaction) database.exec('ROLLBACK');
@@ -57,6 +67,9 @@ export function createGroupCommit(database: DatabaseSync): Commit {
 
   return <T>(work: () => T) =>
     new Promise<T>((resolve, reject) => {
-      if (waiting.push({ work, resolve: (value) => resolve(value as T), reject }) === 1) setImmediate(flush);
+      if (waiting.push({ work, resolve: (value) => resolve(value as T), reject }) > 1) return;
+      const restMs = restsUntilMs - performance.now();
+      if (restMs <= 0) setImmediate(flush);
+      else setTimeout(flush, restMs);
     });
 }

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { EventLog, RelativePath } from '../model.ts';
 import { DropledgerError, messageOf, ServiceUnavailable } from '../service/errors.ts';
+import { untilAborted } from '../service/until-aborted.ts';
 
 export interface UploadGateOptions {
   readonly log: EventLog;
@@ -81,7 +82,7 @@ export function createUploadGate({ log, ask, delayMs, onClose, onOpen }: UploadG
 
   const whyNot = async (): Promise<Error | undefined> => {
     try {
-      await ask(stop.signal);
+      await untilAborted(stop.signal, ask(stop.signal));
       return undefined;
     } catch (error) {
       stop.signal.throwIfAborted();
@@ -147,9 +148,20 @@ export function createUploadGate({ log, ask, delayMs, onClose, onOpen }: UploadG
       failedPaths.clear();
     },
 
-    /** Uploads cannot begin yet: what `ask` said at start. */
-    startClosed(error: DropledgerError): void {
-      close(error);
+    /**
+     * The first question, before the first upload. Refused, it throws; where no answer comes within `withinMs` the gate
+     * closes, and it is asked again. Aborted, it just returns.
+     */
+    async askFirst(signal: AbortSignal, withinMs: number): Promise<void> {
+      const limit = AbortSignal.any([signal, AbortSignal.timeout(withinMs)]);
+      try {
+        await untilAborted(limit, ask(limit));
+      } catch (error) {
+        if (signal.aborted) return;
+        if (error instanceof DropledgerError && !(error instanceof ServiceUnavailable)) throw error;
+        const unanswered = new ServiceUnavailable('s3', `AWS did not answer: ${messageOf(error)}`, { cause: error });
+        close(error instanceof ServiceUnavailable ? error : unanswered);
+      }
     },
 
     /** Something may have been mended: asks without waiting for the next try. */

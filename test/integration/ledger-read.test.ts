@@ -48,11 +48,14 @@ const failure = { status: 'failed', sha256: null, object_key: null, uploaded_at:
 test('list finds rows by each filter, newest last', async () => {
   const rows = sampleChain(6, (index) => ({
     path: ['a.pdf', 'in/b.pdf', 'in/deep/c.pdf', 'in/d.txt', 'in/100%_\\\\.pdf', 'z.pdf'][index] as string,
-    ...(index === 3 ? { ...failure, error: 'the name is not valid UTF-8' } : { sha256: sha256Of(`content ${index % 2}`) }),
+    ...(index === 3
+      ? { ...failure, error: 'the name is not valid UTF-8' }
+      : { sha256: sha256Of(`content ${index % 2}`) }),
     host: index < 2 ? 'scanner-1' : 'scanner-2',
   }));
   await using database = await databaseWith(rows);
-  const paths = async (...args: string[]) => (await json<RecordedRow[]>(database, 'list', ...args)).map(({ path }) => path);
+  const paths = async (...args: string[]) =>
+    (await json<RecordedRow[]>(database, 'list', ...args)).map(({ path }) => path);
   const all = rows.map(({ path }) => path);
   expect(await paths()).toEqual(all);
   expect(await paths('--limit', '2')).toEqual(all.slice(-2));
@@ -71,7 +74,9 @@ test('list finds rows by each filter, newest last', async () => {
 
 test('the table is whole when piped, and cut to the terminal’s width on one', async () => {
   const path = `deep/${'very-'.repeat(20)}long.pdf`;
-  await using database = await databaseWith(sampleChain(2, (index) => (index === 0 ? { path } : { path: 'a\u001b[31m.pdf' })));
+  await using database = await databaseWith(
+    sampleChain(2, (index) => (index === 0 ? { path } : { path: 'a\u001b[31m.pdf' })),
+  );
   const piped = await ledger(database, ['list']);
   expect(piped.stdout).toContain(path);
   expect(piped.stdout).not.toContain('\u001b');
@@ -88,22 +93,44 @@ test('show tells every column, the other rows of the path, and an altered row', 
   const [failed, later] = sampleChain(2, (index) => (index === 0 ? { ...failure, error: 'too big' } : {}));
   await using database = await databaseWith([failed, later] as LedgerRow[]);
   const { stdout } = await ledger(database, ['show', later?.id.slice(0, 30) ?? '']);
-  for (const value of [later?.sha256, 's3://records/scans/invoices/2026/march.pdf', '48,213 bytes', 'too big', failed?.id, '✓'])
+  for (const value of [
+    later?.sha256,
+    's3://records/scans/invoices/2026/march.pdf',
+    '48,213 bytes',
+    'too big',
+    failed?.id,
+    '✓',
+  ])
     expect(stdout).toContain(value);
-  expect(await json(database, 'show', later?.id ?? '')).toMatchObject({ row: later, rowHashMatches: true, others: [failed] });
+  expect(await json(database, 'show', later?.id ?? '')).toMatchObject({
+    row: later,
+    rowHashMatches: true,
+    others: [failed],
+  });
 
-  expect(await ledger(database, ['show', failed?.id.slice(0, 4) ?? ''])).toMatchObject({ code: 1, stderr: expect.stringContaining('several rows') });
-  expect(await ledger(database, ['show', 'ffff'])).toMatchObject({ code: 1, stderr: expect.stringContaining('no row ffff') });
+  expect(await ledger(database, ['show', failed?.id.slice(0, 4) ?? ''])).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('several rows'),
+  });
+  expect(await ledger(database, ['show', 'ffff'])).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('no row ffff'),
+  });
   expect(await ledger(database, ['show', 'x'])).toMatchObject({ code: 64 });
   expect(await ledger(database, ['show'])).toMatchObject({ code: 64, stderr: expect.stringContaining('expected ID') });
 
   await alter(database, `UPDATE dropledger.uploads SET size_bytes = 1 WHERE id = '${later?.id}'`);
-  expect(await ledger(database, ['show', later?.id ?? ''])).toMatchObject({ code: 1, stdout: expect.stringContaining('ALTERED') });
+  expect(await ledger(database, ['show', later?.id ?? ''])).toMatchObject({
+    code: 1,
+    stdout: expect.stringContaining('ALTERED'),
+  });
 });
 
 /** As a superuser who is set on it. */
 async function alter(database: TestDatabase, sql: string): Promise<void> {
-  await database.query(`ALTER TABLE dropledger.uploads DISABLE TRIGGER append_only; ${sql}; ALTER TABLE dropledger.uploads ENABLE ALWAYS TRIGGER append_only`);
+  await database.query(
+    `ALTER TABLE dropledger.uploads DISABLE TRIGGER append_only; ${sql}; ALTER TABLE dropledger.uploads ENABLE ALWAYS TRIGGER append_only`,
+  );
 }
 
 test('stats count by day and reason, and measure', async () => {
@@ -120,7 +147,9 @@ test('stats count by day and reason, and measure', async () => {
   const stats = await reading(database, (reader) => reader.stats({}));
   expect(stats).toMatchObject({
     ...{ uploaded: 160, duplicates: 20, failed: 20, bytes: 160_000_000 },
-    days: [{ day: new Date().toISOString().slice(0, 10), uploaded: 160, bytes: 160_000_000, duplicates: 20, failed: 20 }],
+    days: [
+      { day: new Date().toISOString().slice(0, 10), uploaded: 160, bytes: 160_000_000, duplicates: 20, failed: 20 },
+    ],
     failures: [{ reason: 'the key … exists, N bytes', files: 20 }],
   });
   const exact = rows.filter(({ status }) => status === 'uploaded').map(({ seq }) => seq / 100);
@@ -129,12 +158,16 @@ test('stats count by day and reason, and measure', async () => {
   expect(await reading(database, (reader) => reader.sizes({}))).toEqual([{ fromBytes: 2 ** 19, files: 160 }]);
 
   const { stdout } = await ledger(database, ['stats'], { columns: 100, env: { NO_COLOR: '1' } });
-  for (const text of ['160 files uploaded, 152.6 MiB', '█████', 'the key … exists, N bytes', 'median']) expect(stdout).toContain(text);
+  for (const text of ['160 files uploaded, 152.6 MiB', '█████', 'the key … exists, N bytes', 'median'])
+    expect(stdout).toContain(text);
   expect((await ledger(database, ['stats', '--until', '2020-01-01'])).stdout).toBe('nothing was recorded since 30d\n');
 });
 
 test('export writes every row, in CSV that quotes what it must and as JSON lines', async () => {
-  const rows = sampleChain(5000, (index) => ({ path: index === 3 ? 'a "b",\nc' : `file-${index}`, file_owner: index === 4 ? '' : null }));
+  const rows = sampleChain(5000, (index) => ({
+    path: index === 3 ? 'a "b",\nc' : `file-${index}`,
+    file_owner: index === 4 ? '' : null,
+  }));
   await using database = await postgres.createDatabase();
   for (let from = 0; from < rows.length; from += 1000) await record(database, rows.slice(from, from + 1000));
   const exported = await ledger(database, ['export']);
@@ -168,16 +201,24 @@ test('what is recorded while an export runs is not in it', async () => {
 test('verify-chain finds what was altered, removed and slipped in, and is silent about nothing', async () => {
   const rows = [...sampleChain(30), ...sampleChain(30)];
   await using database = await databaseWith(rows);
-  expect(await ledger(database, ['verify-chain'])).toMatchObject({ code: 0, stdout: expect.stringContaining('60 rows in 2 chains') });
+  expect(await ledger(database, ['verify-chain'])).toMatchObject({
+    code: 0,
+    stdout: expect.stringContaining('60 rows in 2 chains'),
+  });
 
   const [, , third, fourth, fifth] = rows as [LedgerRow, LedgerRow, LedgerRow, LedgerRow, LedgerRow];
-  await alter(database, `UPDATE dropledger.uploads SET path = 'other' WHERE id = '${third.id}'; DELETE FROM dropledger.uploads WHERE id = '${fifth.id}'`);
+  await alter(
+    database,
+    `UPDATE dropledger.uploads SET path = 'other' WHERE id = '${third.id}'; DELETE FROM dropledger.uploads WHERE id = '${fifth.id}'`,
+  );
   await record(database, [sampleRow({ chain: fourth.chain, seq: 4, previous_hash: third.row_hash })]);
   const { code, stdout } = await ledger(database, ['verify-chain', '--json']);
   expect(code).toBe(1);
   const { findings } = JSON.parse(stdout) as { findings: { kind: string; seq: number; id: string | null }[] };
   expect(findings.map(({ kind, seq }) => `${kind} ${seq}`).sort()).toEqual(['altered 3', 'fork 4', 'gap 5']);
-  expect((await ledger(database, ['verify-chain'])).stdout).toContain(`row 3 of chain ${third.chain} (${third.id}) was altered`);
+  expect((await ledger(database, ['verify-chain'])).stdout).toContain(
+    `row 3 of chain ${third.chain} (${third.id}) was altered`,
+  );
 });
 
 test('the ledger says who may not read it, and how to', async () => {
@@ -185,9 +226,15 @@ test('the ledger says who may not read it, and how to', async () => {
   const { passwordFile = '' } = database.writer;
   const refused = await ledger(database, ['list', '--user', 'dropledger_writer', '--password-file', passwordFile]);
   expect(refused).toMatchObject({ code: 78, stderr: expect.stringContaining('lacks a right') });
-  expect(await ledger(database, ['list', '--since', 'yesterday'])).toMatchObject({ code: 64, stderr: expect.stringContaining('7d') });
+  expect(await ledger(database, ['list', '--since', 'yesterday'])).toMatchObject({
+    code: 64,
+    stderr: expect.stringContaining('7d'),
+  });
   expect(await ledger(database, ['list', '--status', 'lost'])).toMatchObject({ code: 64 });
-  expect(await ledger(database, ['nothing'])).toMatchObject({ code: 64, stderr: expect.stringContaining('ledger nothing') });
+  expect(await ledger(database, ['nothing'])).toMatchObject({
+    code: 64,
+    stderr: expect.stringContaining('ledger nothing'),
+  });
   expect((await ledger(database, ['--help'])).stdout).toContain('verify-chain');
   expect((await ledger(database, ['list', '--help'])).stdout).toContain('Usage: dropledger ledger list [options]');
 });

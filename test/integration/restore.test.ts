@@ -69,7 +69,10 @@ async function startRelay(to: number): Promise<Relay> {
       if (left > 0) client.write(bytes);
       else client.end(bytes.subarray(0, bytes.length + left));
     });
-    for (const [one, other] of [[client, behind], [behind, client]] as const) {
+    for (const [one, other] of [
+      [client, behind],
+      [behind, client],
+    ] as const) {
       one.on('error', () => other.destroy());
       one.on('close', () => other.destroy());
     }
@@ -100,7 +103,10 @@ test('a file comes back under its name, with its bytes and its time', async () =
 test('nothing is overwritten unless it is forced', async () => {
   const row = await objects.add('a', 'restored');
   await writeFile(inFolder('a'), 'mine');
-  expect(await restore(row.id, '--to', inFolder('a'))).toMatchObject({ code: 1, stderr: expect.stringContaining('--force') });
+  expect(await restore(row.id, '--to', inFolder('a'))).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('--force'),
+  });
   expect(await readFile(inFolder('a'), 'utf8')).toBe('mine');
   expect(await restore(row.id, '--to', inFolder('a'), '--force')).toMatchObject({ code: 0 });
   expect(await readFile(inFolder('a'), 'utf8')).toBe('restored');
@@ -133,13 +139,19 @@ test('what an earlier run left is used, and found out where it was spoilt', asyn
 test('an object that is not what was uploaded is not restored', async () => {
   const row = await objects.add('a', 'true');
   await objects.put('inbox/a', 'fake');
-  expect(await restore(row.id, '--to', inFolder('a'))).toMatchObject({ code: 1, stderr: expect.stringContaining('replaced') });
+  expect(await restore(row.id, '--to', inFolder('a'))).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('replaced'),
+  });
   const unknownEtag = await objects.add('b', 'true', { etag: null });
   await objects.put('inbox/b', 'fake');
   const refused = await restore(unknownEtag.id, '--to', inFolder('b'));
   expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining('not what was uploaded') });
   await objects.remove('inbox/a');
-  expect(await restore(row.id, '--to', inFolder('a'))).toMatchObject({ code: 1, stderr: expect.stringContaining('is not there') });
+  expect(await restore(row.id, '--to', inFolder('a'))).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('is not there'),
+  });
   expect(await readdir(config.folder)).toEqual(['config.json']);
 });
 
@@ -150,5 +162,8 @@ test('a duplicate is restored from the object it repeats; a failure never was on
   expect(await restore(again.id, '--to', config.folder)).toMatchObject({ code: 0 });
   expect(await readFile(inFolder('copy'), 'utf8')).toBe('content');
   const failed = await objects.add('b', '', { status: 'failed', error: 'too big' });
-  expect(await restore(failed.id)).toMatchObject({ code: 1, stderr: expect.stringContaining('never uploaded: too big') });
+  expect(await restore(failed.id)).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('never uploaded: too big'),
+  });
 });

@@ -14,7 +14,12 @@ const postgres = usePostgres();
 const region = 'eu-west-1';
 const prefix = 'inbox/';
 const owner = { accessKeyId: 'AKIAOWNER', secretAccessKey: 'owner-secret', role: 'owner' } as const;
-const uploader = { accessKeyId: 'AKIAUPLOADER', secretAccessKey: 'uploader-secret', role: 'write-only', prefix } as const;
+const uploader = {
+  accessKeyId: 'AKIAUPLOADER',
+  secretAccessKey: 'uploader-secret',
+  role: 'write-only',
+  prefix,
+} as const;
 
 let folder: string;
 let endpoint: S3Endpoint;
@@ -24,7 +29,12 @@ let buckets = 0;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'dropledger-verify-'));
   const names = Array.from({ length: 12 }, (_, number) => `records-${number}`);
-  endpoint = await startS3Endpoint({ directory: join(folder, 's3'), region, buckets: names, credentials: [owner, uploader] });
+  endpoint = await startS3Endpoint({
+    directory: join(folder, 's3'),
+    region,
+    buckets: names,
+    credentials: [owner, uploader],
+  });
 });
 
 afterAll(async () => {
@@ -58,10 +68,16 @@ async function openPlace(): Promise<Place> {
     async differences(...args) {
       const { code, stdout, stderr } = await run(['verify', '--json', ...args]);
       expect(stderr).toBe('');
-      const lines = stdout.trimEnd().split('\n').map((line) => JSON.parse(line));
+      const lines = stdout
+        .trimEnd()
+        .split('\n')
+        .map((line) => JSON.parse(line));
       expect(lines.at(-1)).toHaveProperty('checked');
       expect(code).toBe(lines.length > 1 ? 1 : 0);
-      return lines.slice(0, -1).map(({ difference }) => `${difference.kind} ${difference.key}`).sort();
+      return lines
+        .slice(0, -1)
+        .map(({ difference }) => `${difference.kind} ${difference.key}`)
+        .sort();
     },
     [Symbol.asyncDispose]: () => rooms.disposeAsync(),
   };
@@ -70,7 +86,8 @@ async function openPlace(): Promise<Place> {
 test('what is as it was stored passes, both ways, by heads and by content', async () => {
   await using place = await openPlace();
   const { objects } = place;
-  for (const path of ['a.pdf', 'dossier/é ü+%.pdf', 'dossier/line\nbreak', 'empty']) await objects.add(path, path === 'empty' ? '' : path);
+  for (const path of ['a.pdf', 'dossier/é ü+%.pdf', 'dossier/line\nbreak', 'empty'])
+    await objects.add(path, path === 'empty' ? '' : path);
   for (const args of [[], ['--content'], ['--sample', '3'], ['--since', '1h'], ['--path', 'dossier/']]) {
     expect(await place.differences(...args), args.join(' ')).toEqual([]);
   }
@@ -86,7 +103,11 @@ test('an object deleted, one replaced, and one that the ledger does not know are
   await objects.put('inbox/stranger', 'unknown');
   await objects.put('elsewhere/unrelated', 'not under the prefix');
   expect(await place.differences()).toEqual(['missing inbox/a', 'replaced inbox/b', 'unknown inbox/stranger']);
-  expect(await place.differences('--sample', '100')).toEqual(['missing inbox/a', 'replaced inbox/b', 'unknown inbox/stranger']);
+  expect(await place.differences('--sample', '100')).toEqual([
+    'missing inbox/a',
+    'replaced inbox/b',
+    'unknown inbox/stranger',
+  ]);
   expect(await place.differences('--since', '1h')).toEqual(['missing inbox/a', 'replaced inbox/b']);
   expect((await place.run(['verify'])).stdout).toContain('1 missing');
 });
@@ -121,7 +142,13 @@ test('an S3 Inventory takes the place of the listing', async () => {
   await objects.remove('inbox/listed');
   const csv = objects.rows
     .filter(({ id }) => id !== gone.id)
-    .map(({ object_key, size_bytes, etag }) => [bucket, encodeURIComponent(object_key ?? ''), size_bytes, '2026-03-31T16:00:03.000Z', etag])
+    .map(({ object_key, size_bytes, etag }) => [
+      bucket,
+      encodeURIComponent(object_key ?? ''),
+      size_bytes,
+      '2026-03-31T16:00:03.000Z',
+      etag,
+    ])
     .concat([[bucket, 'inbox%2Fstranger', 5, '2026-03-31T16:00:03.000Z', 'abc']])
     .map((fields) => `${fields.map((field) => `"${field}"`).join(',')}\n`)
     .join('');
@@ -130,7 +157,9 @@ test('an S3 Inventory takes the place of the listing', async () => {
   const manifest = {
     ...{ sourceBucket: bucket, version: '2016-11-30', creationTimestamp: String(Date.now() + 1000), fileFormat: 'CSV' },
     fileSchema: 'Bucket, Key, Size, LastModifiedDate, ETag',
-    files: [{ key: 'reports/data/1.csv.gz', size: data.length, MD5checksum: createHash('md5').update(data).digest('hex') }],
+    files: [
+      { key: 'reports/data/1.csv.gz', size: data.length, MD5checksum: createHash('md5').update(data).digest('hex') },
+    ],
   };
   const file = join(folder, 'inventory/manifest.json');
   await writeFile(file, JSON.stringify(manifest));
@@ -138,15 +167,26 @@ test('an S3 Inventory takes the place of the listing', async () => {
   expect(await place.differences('--inventory', file)).toEqual(['missing inbox/gone', 'unknown inbox/stranger']);
 
   await writeFile(join(folder, 'inventory/data/1.csv.gz'), gzipSync('cut'));
-  expect(await place.run(['verify', '--inventory', file])).toMatchObject({ code: 1, stderr: expect.stringContaining('MD5') });
+  expect(await place.run(['verify', '--inventory', file])).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('MD5'),
+  });
   expect(await place.run(['verify', '--inventory', file, '--sample', '3'])).toMatchObject({ code: 64 });
 });
 
 test('whoever may only upload is told what reading needs', async () => {
   await using place = await openPlace();
   const row = await place.objects.add('a', 'one');
-  for (const args of [['verify'], ['verify', '--sample', '1'], ['restore', row.id, '--to', join(folder, 'x')], ['ledger', 'verify-chain', '--anchors']])
-    expect(await place.run(args, uploader), args.join(' ')).toMatchObject({ code: 77, stderr: expect.stringContaining('s3:GetObject') });
+  for (const args of [
+    ['verify'],
+    ['verify', '--sample', '1'],
+    ['restore', row.id, '--to', join(folder, 'x')],
+    ['ledger', 'verify-chain', '--anchors'],
+  ])
+    expect(await place.run(args, uploader), args.join(' ')).toMatchObject({
+      code: 77,
+      stderr: expect.stringContaining('s3:GetObject'),
+    });
 });
 
 test('objects bear witness against a chain that was cut, or made anew', async () => {
@@ -156,7 +196,10 @@ test('objects bear witness against a chain that was cut, or made anew', async ()
   await objects.put('inbox/unrelated', 'without metadata');
   const anchors = async (...args: string[]) => {
     const { stdout, code } = await place.run(['ledger', 'verify-chain', '--anchors', '--json', ...args]);
-    const { anchorFindings, findingCount } = JSON.parse(stdout) as { anchorFindings: { kind: string; key: string }[]; findingCount: number };
+    const { anchorFindings, findingCount } = JSON.parse(stdout) as {
+      anchorFindings: { kind: string; key: string }[];
+      findingCount: number;
+    };
     expect(code).toBe(anchorFindings.length + findingCount === 0 ? 0 : 1);
     return [findingCount, ...anchorFindings.map(({ kind, key }) => `${kind} ${key}`).sort()];
   };
@@ -178,7 +221,13 @@ test('objects bear witness against a chain that was cut, or made anew', async ()
     previous_hash = rowHash(forged);
     await insert(database, { ...forged, row_hash: previous_hash });
   }
-  expect(await anchors()).toEqual([0, 'rewritten inbox/file-2', 'rewritten inbox/file-3', 'rewritten inbox/file-4', 'rewritten inbox/file-5']);
+  expect(await anchors()).toEqual([
+    0,
+    'rewritten inbox/file-2',
+    'rewritten inbox/file-3',
+    'rewritten inbox/file-4',
+    'rewritten inbox/file-5',
+  ]);
   expect((await place.run(['ledger', 'verify-chain', '--anchors'])).stdout).toContain('computed anew');
 });
 

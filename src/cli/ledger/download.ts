@@ -8,7 +8,7 @@ import { type FileHandle, link, open, rename, rm, stat, utimes } from 'node:fs/p
 import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ObjectReader } from '../../s3/read-objects.ts';
-import { codeOf, ConfigError, LocalFailure, messageOf, ServiceUnavailable } from '../../service/errors.ts';
+import { ConfigError, codeOf, LocalFailure, messageOf, ServiceUnavailable } from '../../service/errors.ts';
 import type { UploadedRow } from './object-check.ts';
 
 export interface DownloadOptions {
@@ -132,7 +132,10 @@ async function requireAbsent(file: string): Promise<void> {
 
 async function requireFolder(folder: string): Promise<void> {
   await stat(folder).catch((cause: unknown) => {
-    throw new ConfigError(`the folder ${folder} is not there`, { hint: 'Create it, or name another with --to.', cause });
+    throw new ConfigError(`the folder ${folder} is not there`, {
+      hint: 'Create it, or name another with --to.',
+      cause,
+    });
   });
 }
 

@@ -40,7 +40,11 @@ export async function openInventory(manifestFile: string): Promise<Inventory> {
   const columns = fileSchema.split(',').map((name) => name.trim());
   const missing = needed.filter((name) => !columns.includes(name));
   if (missing.length > 0)
-    throw broken(manifestFile, `it has no ${missing.join(', ')}`, 'Add these (and ETag) to the fields of the inventory.');
+    throw broken(
+      manifestFile,
+      `it has no ${missing.join(', ')}`,
+      'Add these (and ETag) to the fields of the inventory.',
+    );
 
   return {
     bucket: sourceBucket,
@@ -75,7 +79,8 @@ async function dataFile(manifestFile: string, key: string, md5: string): Promise
   const folder = dirname(manifestFile);
   const places = ['.', 'data', '../data'].map((place) => join(folder, place, basename(key)));
   const file = places.find((place) => existsSync(place));
-  if (file === undefined) throw broken(manifestFile, `${basename(key)} is missing`, `Download it to ${join(folder, 'data')}.`);
+  if (file === undefined)
+    throw broken(manifestFile, `${basename(key)} is missing`, `Download it to ${join(folder, 'data')}.`);
   const hash = createHash('md5');
   await pipeline(createReadStream(file), hash);
   if (hash.digest('hex') !== md5) throw broken(file, 'its MD5 is not the one in the manifest', 'Download it again.');

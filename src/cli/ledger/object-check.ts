@@ -52,7 +52,9 @@ export async function contentDifferenceOf(
   const hash = createHash('sha256');
   for await (const bytes of body.bytes) hash.update(bytes);
   const sha256 = hash.digest('hex');
-  return sha256 === row.sha256 ? undefined : differing('content', row, `its sha256 is ${sha256} instead of ${row.sha256}`);
+  return sha256 === row.sha256
+    ? undefined
+    : differing('content', row, `its sha256 is ${sha256} instead of ${row.sha256}`);
 }
 
 export const unknownObject = (bucket: string, { key, size, lastModified }: ListedObject): Difference => ({

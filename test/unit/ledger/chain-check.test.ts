@@ -10,7 +10,8 @@ function check(rows: readonly LedgerRow[], fromStart = true) {
   return chainCheck.report();
 }
 
-const found = (rows: readonly LedgerRow[]) => check(rows).findings.map(({ kind, seq, lastSeq }) => [kind, seq, lastSeq]);
+const found = (rows: readonly LedgerRow[]) =>
+  check(rows).findings.map(({ kind, seq, lastSeq }) => [kind, seq, lastSeq]);
 
 const altered = (row: LedgerRow, changes: Partial<LedgerRow>) => ({ ...row, ...changes });
 const rehashed = ({ row_hash, ...row }: LedgerRow, changes: Partial<LedgerRow>) => {
@@ -55,7 +56,10 @@ test('each kind of tampering is named, with its place', () => {
 });
 
 test('rows from some time on are a part of a chain', () => {
-  expect(check(sampleChain(6).slice(2), false)).toMatchObject({ findingCount: 0, chains: [{ firstSeq: 3, lastSeq: 6 }] });
+  expect(check(sampleChain(6).slice(2), false)).toMatchObject({
+    findingCount: 0,
+    chains: [{ firstSeq: 3, lastSeq: 6 }],
+  });
 });
 
 test('findings are counted even where they are too many to keep', () => {

@@ -11,14 +11,27 @@ const chosen = (glob: string) => {
   return paths.filter((path) => path.startsWith(choice.prefix) && pattern.test(path));
 };
 
-test.each(['*', '*.pdf', '**/*.pdf', 'x/*.pdf', 'x/**', 'x/**/b.pdf', '?.pdf', 'a?b.pdf', '[ab].*', '[^a]*.pdf', '{a,b}.*', '*.{pdf,txt}', 'a+b.*', '**', 'a,*'])(
-  '%s chooses what it does elsewhere',
-  (glob) => {
-    const matches = picomatch(glob, { dot: true });
-    expect(chosen(glob)).toEqual(paths.filter((path) => matches(path)));
-    expect(chosen(glob)).not.toEqual([]);
-  },
-);
+test.each([
+  '*',
+  '*.pdf',
+  '**/*.pdf',
+  'x/*.pdf',
+  'x/**',
+  'x/**/b.pdf',
+  '?.pdf',
+  'a?b.pdf',
+  '[ab].*',
+  '[^a]*.pdf',
+  '{a,b}.*',
+  '*.{pdf,txt}',
+  'a+b.*',
+  '**',
+  'a,*',
+])('%s chooses what it does elsewhere', (glob) => {
+  const matches = picomatch(glob, { dot: true });
+  expect(chosen(glob)).toEqual(paths.filter((path) => matches(path)));
+  expect(chosen(glob)).not.toEqual([]);
+});
 
 test('both ways to negate', () => {
   expect(chosen('[!a]*.pdf')).toEqual(['é.pdf']);

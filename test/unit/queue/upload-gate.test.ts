@@ -71,11 +71,28 @@ test('one file that S3 answers with an error again and again closes nothing', ()
 });
 
 test('what turns out to be another trouble is said too', async () => {
-  const { gate, log, turns } = open({ answers: [unreachable(), expired(), expired()] });
+  const { gate, log, turns } = open({ answers: [unreachable(), unreachable(), expired(), expired()] });
   await using _ = gate;
-  gate.startClosed(unreachable());
+  await gate.askFirst(new AbortController().signal, 10_000);
   await expect.poll(() => turns).toEqual(['closed', 'open']);
   expect(log.named('paused').map(({ fields }) => fields['error'])).toEqual(['no answer', 'ExpiredToken']);
+});
+
+test('at start, a refusal is thrown; no answer in time closes the gate; a stop just ends the question', async () => {
+  const refused = open({ answers: [expired()] });
+  await using _refused = refused.gate;
+  await expect(refused.gate.askFirst(new AbortController().signal, 10_000)).rejects.toThrow('ExpiredToken');
+  expect(refused.turns).toEqual([]);
+
+  const silent = open({ ask: never });
+  await using _silent = silent.gate;
+  await silent.gate.askFirst(new AbortController().signal, 20);
+  expect(silent.turns).toEqual(['closed']);
+  expect(silent.log.named('paused')).toMatchObject([{ level: 'warning' }]);
+
+  const stopped = open({ ask: never });
+  await stopped.gate.askFirst(AbortSignal.abort(), 10_000);
+  expect(stopped.turns).toEqual([]);
 });
 
 test('when something was mended it asks at once', async () => {
