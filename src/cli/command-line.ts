@@ -44,6 +44,11 @@ const commands: readonly CommandEntry[] = [
     load: async () => (await import('./restore.ts')).restore,
   },
   {
+    name: 'policy',
+    summary: 'print the least rights this configuration needs, in AWS and in the ledger',
+    load: async () => (await import('./policy.ts')).policy,
+  },
+  {
     name: 'demo',
     summary: 'all of it on this machine, no account needed: Postgres, S3 endpoint, sample files, the ledger',
     load: async () => (await import('./demo.ts')).demo,

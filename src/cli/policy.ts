@@ -1,8 +1,8 @@
-import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { createPolicies, partitionOf, placeholders, type StatementName, why } from '../aws/policy.ts';
 import { loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
+import { rolesScript } from '../ledger/migrate.ts';
 import { expandPrefix } from '../s3/object-key.ts';
 import { exitCode, UsageError } from '../service/errors.ts';
 import { type Command, configOption, type GivenOptions, type Surroundings, textOf } from './command.ts';
@@ -94,7 +94,7 @@ const reasonsIn = (policies: string): Partial<Record<StatementName, string>> =>
 
 /** The very script that `migrate` ends with; a writer of another name joins the role that it makes. */
 function sqlGrants(user: string): string {
-  const roles = readFileSync(new URL('../ledger/migrations/roles.sql', import.meta.url), 'utf8');
+  const roles = rolesScript();
   if (user === 'dropledger_writer') return roles;
   const name = `"${user.replaceAll('"', '""')}"`;
   return `${roles}\n-- ledger.user of this configuration:\nGRANT dropledger_writer TO ${name};\n`;
@@ -106,7 +106,7 @@ function notes({ s3, aws }: Pick<Config, 's3' | 'aws'>, kmsKeyArn: string | unde
       "If the bucket encrypts with a KMS key of yours (SSE-KMS), name it with --kms-key: the daemon needs that key's rights as well.",
     s3.sseKmsKeyId !== undefined &&
       arnOfKey(s3.sseKmsKeyId) === undefined &&
-      's3.sseKmsKeyId is not the ARN of a key: name the key with --kms-key, as a policy knows keys by nothing else.',
+      's3.sseKmsKeyId is not the ARN of a key: write the ARN there, as policies know keys by nothing else, and the bucket compares what is sent.',
     !(s3.conditionalWrites && s3.onConflict !== 'overwrite') &&
       'This configuration writes without If-None-Match (s3.conditionalWrites, s3.onConflict): the bucket cannot refuse overwriting.',
     s3.bucket.startsWith('arn:') &&

@@ -39,7 +39,8 @@ AWS_PROFILE=auditor dropledger restore ID.`,
       const { paint } = looksOf(around.stdout, around.env);
       const { sha256, size_bytes: bytes } = row;
       if (given['json'] === true) await write(`${JSON.stringify({ id: row.id, file, bytes, sha256 })}\n`);
-      else await write(`${paint('green', '✓')} ${printable(file)}: ${bytesText(bytes)}, sha256 ${sha256} as recorded\n`);
+      else
+        await write(`${paint('green', '✓')} ${printable(file)}: ${bytesText(bytes)}, sha256 ${sha256} as recorded\n`);
       return exitCode.fine;
     });
   },

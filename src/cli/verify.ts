@@ -7,7 +7,7 @@ import { createKeySet } from './ledger/key-set.ts';
 import type { Difference } from './ledger/object-check.ts';
 import { openBucket, sharedPrefix } from './ledger/object-login.ts';
 import { type Looks, looksOf, type Style, writing } from './ledger/output.ts';
-import { type Progress, showProgress } from './ledger/progress.ts';
+import { showProgress } from './ledger/progress.ts';
 import { openReader, type ReaderLogin, readerOptions } from './ledger/reader-login.ts';
 import { countText, printable } from './ledger/text.ts';
 
@@ -23,7 +23,7 @@ as AWS_PROFILE=auditor dropledger verify. Exit code 1 where anything differs.`,
   options: {
     sample: { value: 'COUNT', describe: 'so many rows at random, and the objects next to some of them' },
     content: { describe: 'read the objects and compare their sha256' },
-    inventory: { value: 'MANIFEST', describe: "the manifest.json of an S3 Inventory, instead of listing and heads" },
+    inventory: { value: 'MANIFEST', describe: 'the manifest.json of an S3 Inventory, instead of listing and heads' },
     ...{ since, until, path, host },
     ...readerOptions,
     json: { describe: 'print JSON lines: each difference, then the summary' },
@@ -126,4 +126,3 @@ function summary(checked: number, counts: ReadonlyMap<string, number>, { paint }
   const kinds = [...counts].map(([kind, count]) => `${countText(count)} ${kind}`).join(', ');
   return `${paint('red', '✗')} of ${countText(checked)} objects checked: ${kinds}\n`;
 }
-

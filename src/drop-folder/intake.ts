@@ -35,8 +35,6 @@ export interface ScanReport extends ScanTotals {
   readonly foundByRescan: number;
 }
 
-export type Intake = ReturnType<typeof createIntake>;
-
 /** Events on their way when a scan ended may still arrive; what has none by then was missed. */
 const eventGraceMs = 1000;
 /** The least pause between two scans, however many events are missed. */

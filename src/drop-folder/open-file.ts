@@ -50,8 +50,6 @@ export function createFileOpener(folder: Folder, ownerOf: (uid: number) => Promi
   };
 }
 
-export type OpenSettledFile = ReturnType<typeof createFileOpener>;
-
 function openFile(
   folder: Folder,
   fd: number,

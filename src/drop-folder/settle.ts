@@ -26,8 +26,6 @@ const parallelLooks = 16;
 const mostWaiting = 4096;
 const mostInABatch = 512;
 
-export type Settler = ReturnType<typeof createSettler>;
-
 /**
  * Tells when files have come to rest. Offering a path is idempotent: it is looked at once more, and again when it is
  * due. All files share one timer, which runs only while some file is observed.

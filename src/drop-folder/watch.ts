@@ -57,8 +57,6 @@ export function watchFolder({ folder, ignore, onHint, onGap }: WatchOptions) {
   };
 }
 
-export type FolderWatch = ReturnType<typeof watchFolder>;
-
 function explain(error: unknown): string {
   const code = (error as { code?: unknown } | null)?.code;
   if (code === 'ENOSPC') {

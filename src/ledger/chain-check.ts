@@ -85,8 +85,10 @@ export function createChainCheck({ fromStart, keepFindings = 1000 }: ChainCheckO
     while (index > 0 && (stretches[index - 1] as Stretch).firstSeq > seq) index -= 1;
     const previous = stretches[index - 1];
     const next = stretches[index];
-    if (previous !== undefined && seq <= previous.lastSeq) return found('fork', chain, seq, id);
-
+    if (previous !== undefined && seq <= previous.lastSeq) {
+      found('fork', chain, seq, id);
+      return;
+    }
     const follows = previous?.lastSeq === seq - 1;
     const leads = next?.firstSeq === seq + 1;
     if (follows && before !== previous.lastHash) found('broken', chain, seq, id);
@@ -130,7 +132,9 @@ export function createChainCheck({ fromStart, keepFindings = 1000 }: ChainCheckO
       }
       return {
         rows,
-        chains: [...chains.entries()].map(([id, chain]) => stateOf(id, chain)).sort((a, b) => (a.chain < b.chain ? -1 : 1)),
+        chains: [...chains.entries()]
+          .map(([id, chain]) => stateOf(id, chain))
+          .sort((a, b) => (a.chain < b.chain ? -1 : 1)),
         findingCount,
         findings,
       };

@@ -32,7 +32,10 @@ export function conditionOf(filter: LedgerFilter): Condition {
   if (filter.status !== undefined) add((status) => `status = ${status}`, filter.status);
   if (filter.sha256 !== undefined)
     // As in dropledger.with_sha256: the index is of the hash.
-    add((wanted) => `hashtextextended(sha256, 0) = hashtextextended(${wanted}, 0) AND sha256 = ${wanted}`, filter.sha256);
+    add(
+      (wanted) => `hashtextextended(sha256, 0) = hashtextextended(${wanted}, 0) AND sha256 = ${wanted}`,
+      filter.sha256,
+    );
   if (filter.host !== undefined) add((host) => `host = ${host}`, filter.host);
   if (filter.path !== undefined) {
     const choice = choosePaths(filter.path);

@@ -61,6 +61,9 @@ export async function migrate(options: MigrateOptions): Promise<MigrateResult> {
 /** The whole script for a database in which nothing was migrated yet, for those who have no login to it. */
 export const completeScript = (): string => script(0, readMigrations());
 
+/** The SQL that creates the login roles and grants them their rights. */
+export const rolesScript = (): string => sqlOf('roles.sql');
+
 /** Whether it was still to be done once it was our turn. */
 async function apply(client: pg.ClientBase, { version, compatibleFrom, sql }: Migration): Promise<boolean> {
   return await inTransaction(client, async () => {

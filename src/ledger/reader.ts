@@ -67,7 +67,9 @@ export function createLedgerReader(pool: LedgerPool): LedgerReader {
       // Rows of one path or one content are few, and found by its index. Left to itself the planner may walk the
       // newest rows instead, hoping to meet them there: for a path that doesn't exist, the whole table.
       const few = filter.sha256 !== undefined || (filter.path !== undefined && !/[*?[{]|\/$/.test(filter.path));
-      const from = few ? `(WITH few AS MATERIALIZED (${selectRows} WHERE ${sql}) SELECT * FROM few)` : `(${selectRows} WHERE ${sql})`;
+      const from = few
+        ? `(WITH few AS MATERIALIZED (${selectRows} WHERE ${sql}) SELECT * FROM few)`
+        : `(${selectRows} WHERE ${sql})`;
       const newest = `SELECT * FROM ${from} AS fitting ORDER BY recorded_at DESC, id DESC LIMIT $${values.length + 1}`;
       return (await rowsOf(newest, [...values, limit], signal)).reverse();
     },

@@ -46,8 +46,6 @@ const whileRunningMs = 100;
 /** The later tries are looked through no more often than this, and a long list of them (1 ms for 1,000) less often. */
 const leastBetweenLooksMs = 100;
 
-export type TransferQueue = ReturnType<typeof createTransferQueue>;
-
 export function createTransferQueue<J extends Job>(options: TransferQueueOptions<J>) {
   const { lanes, current, run, graceOver, onDefect } = options;
   const running = new Map<string, Promise<void>>();

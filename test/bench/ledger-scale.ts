@@ -52,7 +52,9 @@ async function reads(): Promise<void> {
   if (one === undefined) throw new Error('no rows');
   const { path, sha256, id, bucket, object_key: key } = one;
   const folder = path.slice(0, path.lastIndexOf('/') + 1);
-  const thousand = (await reader.sample({ bucket, keyPrefix: 'inbox/' }, 1000)).map(({ object_key }) => object_key ?? '');
+  const thousand = (await reader.sample({ bucket, keyPrefix: 'inbox/' }, 1000)).map(
+    ({ object_key }) => object_key ?? '',
+  );
   const questions: Record<string, (reader: LedgerReader) => Promise<unknown>> = {
     'list, the newest 50': (ledger) => ledger.list({}, 50),
     'list --since 1d': (ledger) => ledger.list({ since: daysAgo(1) }, 50),
@@ -76,7 +78,8 @@ async function reads(): Promise<void> {
     say(`| ${name} | ${ms(median(times))} | ${ms(times.at(-1))} |`);
     asked.length = 0;
     await ask(reader);
-    for (const { text, values } of asked.filter(({ text }) => !text.startsWith('EXPLAIN'))) plans.push(`## ${name}\n${await planOf(database, text, values)}`);
+    for (const { text, values } of asked.filter(({ text }) => !text.startsWith('EXPLAIN')))
+      plans.push(`## ${name}\n${await planOf(database, text, values)}`);
   }
   if (given.explain) say(plans.join('\n'));
 }
@@ -118,7 +121,9 @@ async function manyWriters(writers: number, batches: number, rowsEach: number): 
   );
   const all = times.flat().sort((a, b) => a - b);
   const rows = writers * batches * rowsEach;
-  say(`| ${writers} writers at once, ${rowsEach} rows a batch | ${ms(median(all))} | ${ms(all.at(-1))} | ${rate(rows, began)} |`);
+  say(
+    `| ${writers} writers at once, ${rowsEach} rows a batch | ${ms(median(all))} | ${ms(all.at(-1))} | ${rate(rows, began)} |`,
+  );
 }
 
 function batchOf(rows: number): string[] {

@@ -33,7 +33,8 @@ function cephTests(): void {
     database = await postgres.createDatabase();
     objects = await createRecordedObjects({ url, region, bucket, prefix, credentials: owner, database });
     config = await writeReaderConfig(database, { bucket, prefix, region, endpoint: url });
-    for (const path of ['a', 'b', 'c', 'dossier/é ü+%~.pdf', 'line\nbreak']) await objects.add(path, `content of ${path}`);
+    for (const path of ['a', 'b', 'c', 'dossier/é ü+%~.pdf', 'line\nbreak'])
+      await objects.add(path, `content of ${path}`);
   });
 
   afterAll(async () => {
@@ -49,7 +50,11 @@ function cephTests(): void {
   };
 
   test('everything is as the ledger says, objects as witnesses included', async () => {
-    expect(await run(['verify', '--content'])).toMatchObject({ code: 0, stdout: '✓ 5 objects are as the ledger says\n', stderr: '' });
+    expect(await run(['verify', '--content'])).toMatchObject({
+      code: 0,
+      stdout: '✓ 5 objects are as the ledger says\n',
+      stderr: '',
+    });
     expect(await run(['ledger', 'verify-chain', '--anchors'])).toMatchObject({
       code: 0,
       stdout: expect.stringContaining('5 rows in 1 chains, 4 objects as witnesses'),
@@ -63,7 +68,10 @@ function cephTests(): void {
     expect(await run(['restore', row.id, '--to', file], ceph.writeOnly)).toMatchObject({ code: 77 });
     expect(await run(['restore', row.id, '--to', file])).toMatchObject({ code: 0 });
     expect(await readFile(file)).toEqual(content);
-    expect(await run(['verify'], ceph.writeOnly)).toMatchObject({ code: 77, stderr: expect.stringContaining('s3:ListBucket') });
+    expect(await run(['verify'], ceph.writeOnly)).toMatchObject({
+      code: 77,
+      stderr: expect.stringContaining('s3:ListBucket'),
+    });
   });
 
   test('an object deleted, one replaced, and one that the ledger does not know', async () => {
@@ -72,11 +80,15 @@ function cephTests(): void {
     await objects.put('inbox/stranger', 'unknown');
     const { code, stdout } = await run(['verify', '--json']);
     expect(code).toBe(1);
-    const lines = stdout.trimEnd().split('\n').map((line) => JSON.parse(line));
-    expect(lines.slice(0, -1).map(({ difference }) => `${difference.kind} ${difference.key}`).sort()).toEqual([
-      'missing inbox/a',
-      'replaced inbox/b',
-      'unknown inbox/stranger',
-    ]);
+    const lines = stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    expect(
+      lines
+        .slice(0, -1)
+        .map(({ difference }) => `${difference.kind} ${difference.key}`)
+        .sort(),
+    ).toEqual(['missing inbox/a', 'replaced inbox/b', 'unknown inbox/stranger']);
   });
 }

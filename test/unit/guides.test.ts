@@ -29,7 +29,7 @@ describe.each(guideFiles)('%s', (file) => {
     }
   });
 
-  test('names commands that the program has, with options that they take', async () => {
+  test('names commands that the program has, with options that they take', { timeout: 30_000 }, async () => {
     for (const line of commandLinesOf(guide)) {
       for (const [, command = '', rest = ''] of line.matchAll(
         /(?<![\w/-])(?<!-u )dropledger ([a-z][a-z-]*)([^|;&]*)/g,

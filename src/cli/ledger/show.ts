@@ -35,7 +35,9 @@ export async function findRow({ reader }: Pick<ReaderLogin, 'reader'>, id: strin
   const [row, ...more] = await reader.find(digits);
   if (row === undefined) throw new LocalFailure(`the ledger has no row ${id}`);
   if (more.length > 0)
-    throw new LocalFailure(`several rows begin with ${id}:\n${[row, ...more].map((one) => `  ${one.id}  ${one.path}`).join('\n')}`);
+    throw new LocalFailure(
+      `several rows begin with ${id}:\n${[row, ...more].map((one) => `  ${one.id}  ${one.path}`).join('\n')}`,
+    );
   return row;
 }
 

@@ -56,6 +56,7 @@ function fit<Row>(widths: number[], columns: readonly Column<Row>[], available: 
       .filter(({ width, index }) => columns[index]?.shrinks && width > narrowest)
       .sort((a, b) => b.width - a.width)[0];
   for (let widest = able(); total() > available && widest !== undefined; widest = able()) {
-    widths[widest.index] = Math.max(narrowest, Math.min(widest.width - 1, widest.width - (total() - available) / 2)) | 0;
+    widths[widest.index] =
+      Math.max(narrowest, Math.min(widest.width - 1, widest.width - (total() - available) / 2)) | 0;
   }
 }

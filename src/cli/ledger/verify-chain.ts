@@ -29,7 +29,8 @@ the objects, whose metadata tells the head of the chain when each was stored. Th
     const filter = readFilter(given);
     if (given['anchors'] === true && filter.since !== undefined)
       throw new UsageError('--anchors needs all rows: leave --since out');
-    if (given['anchors'] !== true && given['sample'] !== undefined) throw new UsageError('--sample goes with --anchors');
+    if (given['anchors'] !== true && given['sample'] !== undefined)
+      throw new UsageError('--sample goes with --anchors');
     await using login = await openReader(given, around);
     const anchors = given['anchors'] === true ? await anchorsOf(login, given, around) : undefined;
     const anchorCheck = createAnchorCheck(anchors ?? []);

@@ -5,6 +5,11 @@
   const drawn = new Map();
   const printWidth = 680;
   const height = 240;
+  const halfDay = 43_200;
+  /** 1, 2, 5, 10… of each unit. */
+  const binarySteps = [0, 1, 2, 3, 4, 5].flatMap((unit) =>
+    [1, 2, 5, 10, 20, 50, 100, 200, 500].map((n) => n * 1024 ** unit),
+  );
 
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
@@ -44,8 +49,18 @@
       height,
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), 'Etc/UTC'),
       cursor: { drag: { x: false, y: false } },
-      scales: { y: { range: (_chart, _least, most) => [0, most > 0 ? most * 1.05 : 1] } },
-      axes: [axis(), axis({ size: 74, values: (_chart, values) => values.map(text) })],
+      scales: {
+        x: { range: (_chart, first, last) => [first - halfDay, last + halfDay] },
+        y: { range: (_chart, _least, most) => [0, most > 0 ? most * 1.05 : 1] },
+      },
+      axes: [
+        axis({ incrs: [1, 2, 7, 14, 28, 91, 365].map((days) => days * 2 * halfDay), values: '{MM}-{DD}' }),
+        axis({
+          size: 74,
+          values: (_chart, values) => values.map(text),
+          ...(unit === 'bytes' && { incrs: binarySteps }),
+        }),
+      ],
       series: [
         { label: 'day', value: '{YYYY}-{MM}-{DD}' },
         ...series.map(({ label, paint }) => ({

@@ -109,6 +109,7 @@ const section = (name: string, title: string, content: string): string =>
   `<section aria-labelledby="${name}"><h2 id="${name}">${title}</h2>\n${content}\n</section>`;
 
 const cell = (text: string): string => `<td>${escaped(text)}</td>`;
+const wholeCell = (text: string): string => `<td class="whole">${escaped(text)}</td>`;
 const number = (text: string): string => `<td class="number">${escaped(text)}</td>`;
 const pathCell = (text: string): string => `<td class="path">${escaped(text)}</td>`;
 const barCell = (share: number, style = ''): string =>
@@ -126,7 +127,7 @@ function table(heads: readonly string[], rows: readonly (readonly string[])[]): 
 function sizeSection(sizes: readonly SizeClass[]): string {
   const most = Math.max(...sizes.map(({ files }) => files), 1);
   const rows = sizes.map(({ fromBytes, files }) => [
-    cell(fromBytes === 0 ? 'empty' : `${bytesText(fromBytes)} to ${bytesText(fromBytes * 2)}`),
+    wholeCell(fromBytes === 0 ? 'empty' : `${bytesText(fromBytes)} to ${bytesText(fromBytes * 2)}`),
     number(countText(files)),
     barCell(files / most),
   ]);
@@ -154,7 +155,7 @@ function failureSection({ failures: reasons }: LedgerStats, rows: readonly Recor
     number(countText(files)),
     barCell(files / most, ' class="bad"'),
   ]);
-  const newest = rows.map((row) => [cell(timeText(row.recorded_at)), pathCell(row.path), cell(row.error ?? '')]);
+  const newest = rows.map((row) => [wholeCell(timeText(row.recorded_at)), pathCell(row.path), cell(row.error ?? '')]);
   return section(
     'failures',
     'Failures',
@@ -168,7 +169,7 @@ function slowestSection(rows: readonly RecordedRow[]): string {
     started_at === null || uploaded_at === null ? 0 : (Date.parse(uploaded_at) - Date.parse(started_at)) / 1000;
   const body = rows.map((row) => [
     pathCell(row.path),
-    cell(row.host),
+    wholeCell(row.host),
     number(bytesText(row.size_bytes)),
     number(secondsText(secondsOf(row))),
     number(String(row.attempts)),
@@ -223,9 +224,7 @@ const chartData = (days: readonly DayStats[]) => ({
     bytes: { unit: 'bytes', series: [{ label: 'bytes', paint: 'blue', values: days.map(({ bytes }) => bytes) }] },
     recording: {
       unit: 'seconds',
-      series: [
-        { label: 'longest lag', paint: 'amber', values: days.map(({ longestRecordingSeconds: lag }) => lag) },
-      ],
+      series: [{ label: 'longest lag', paint: 'amber', values: days.map(({ longestRecordingSeconds: lag }) => lag) }],
     },
   },
 });
