@@ -28,7 +28,7 @@ import { createDisposalQueue } from './queue/disposal-queue.ts';
 import { createTransferQueue } from './queue/transfer-queue.ts';
 import { createUploadGate } from './queue/upload-gate.ts';
 import { contentTypeOf } from './s3/content-type.ts';
-import { conflictKey, conflictKeyById, expandPrefix, objectKey } from './s3/object-key.ts';
+import { conflictKey, conflictKeyById, objectKey, resolvePrefix } from './s3/object-key.ts';
 import { createS3Store } from './s3/store-file.ts';
 import { lockFolder } from './service/folder-lock.ts';
 import { errorFields } from './service/log-error.ts';
@@ -86,7 +86,7 @@ export async function runDaemon(config: Config, around: DaemonSurroundings): Pro
     network,
   });
   const { provider } = credentials;
-  const prefix = expandPrefix(bucket.prefix, hostname());
+  const prefix = resolvePrefix(bucket.prefix, hostname());
   const userAgent = `dropledger/${version}`;
   await using s3 = await createS3Store({ ...bucket, credentials: provider, network, log, userAgent });
   await using pool = createLedgerPool({ ...ledgerTarget(config), credentials: provider, log });

@@ -4,6 +4,8 @@ import {
   closeSync,
   fstat,
   fstatSync,
+  link,
+  linkSync,
   lstat,
   lstatSync,
   open,
@@ -18,18 +20,37 @@ import {
   unlinkSync,
 } from 'node:fs';
 import { promisify } from 'node:util';
+import { codeOf } from '../service/errors.ts';
+
+const exact = { bigint: true } as const;
+
+/** Nothing there is an answer like any other; an exception for it would cost more than the call. */
+function lookHere(path: Buffer): BigIntStats | undefined {
+  try {
+    return lstatSync(path, { bigint: true, throwIfNoEntry: false });
+  } catch (error) {
+    return undefinedIfGone(error);
+  }
+}
+
+function undefinedIfGone(error: unknown): undefined {
+  const code = codeOf(error);
+  if (code !== 'ENOENT' && code !== 'ENOTDIR') throw error;
+}
 
 /** At once or in a while: to be awaited. */
 type Soon<T> = T | Promise<T>;
 
 /** The system calls that every file takes a dozen of. Each throws, or rejects with, the system's error. */
 export interface FileCalls {
-  lstat(path: Buffer): Soon<BigIntStats>;
+  /** Undefined where nothing is. */
+  lstat(path: Buffer): Soon<BigIntStats | undefined>;
   fstat(fd: number): Soon<BigIntStats>;
   open(path: Buffer, flags: number, mode?: number): Soon<number>;
   close(fd: number): Soon<void>;
   readlink(path: string): Soon<Buffer>;
   rename(from: Buffer, to: Buffer): Soon<void>;
+  link(existing: Buffer, path: Buffer): Soon<void>;
   unlink(path: Buffer): Soon<void>;
   /** Bytes that were read, from `position` on; a large buffer is always read in the background. */
   read(fd: number, buffer: Uint8Array, position: number): Soon<number>;
@@ -42,6 +63,7 @@ const pool = {
   close: promisify(close),
   readlink: promisify(readlink),
   rename: promisify(rename),
+  link: promisify(link),
   unlink: promisify(unlink),
   read: promisify(read),
 };
@@ -95,13 +117,12 @@ export function createFileCalls({ onNetwork }: { readonly onNetwork: boolean }):
     }
   };
 
-  const exact = { bigint: true } as const;
   const bytes = { encoding: 'buffer' } as const;
   return {
     lstat: (path) =>
       call(
-        () => lstatSync(path, exact),
-        () => pool.lstat(path, exact),
+        () => lookHere(path),
+        () => pool.lstat(path, exact).catch(undefinedIfGone),
       ),
     fstat: (fd) =>
       call(
@@ -127,6 +148,11 @@ export function createFileCalls({ onNetwork }: { readonly onNetwork: boolean }):
       call(
         () => renameSync(from, to),
         () => pool.rename(from, to),
+      ),
+    link: (existing, path) =>
+      call(
+        () => linkSync(existing, path),
+        () => pool.link(existing, path),
       ),
     unlink: (path) =>
       call(

@@ -59,13 +59,8 @@ export function sameFile(one: FileIdentity, other: FileIdentity, { moved = false
 
 /** The identity of what is at the path now; undefined where nothing is, or no regular file. */
 export async function identityAt(folder: Folder, path: RelativePath): Promise<FileIdentity | undefined> {
-  try {
-    const stats = await folder.calls.lstat(pathIn(folder, path));
-    return stats.isFile() ? identityOf(stats) : undefined;
-  } catch (error) {
-    if (isGone(error)) return undefined;
-    throw error;
-  }
+  const stats = await folder.calls.lstat(pathIn(folder, path));
+  return stats?.isFile() ? identityOf(stats) : undefined;
 }
 
 /** A descriptor of a folder: renames through it cannot be led astray by a symlink that was swapped in above. */

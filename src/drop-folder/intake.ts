@@ -22,6 +22,7 @@ export interface IntakeOptions {
   /** False on network file systems. */
   readonly trustTimes: boolean;
   readonly log: EventLog;
+  readonly watch?: typeof watchFolder;
   known(path: RelativePath): Known | undefined;
   onSettled(files: readonly SettledFile[]): Promise<void>;
   /** After each scan of the whole folder; the next one waits for it. */
@@ -57,6 +58,7 @@ export function createIntake(options: IntakeOptions) {
   let foundByRescan = 0;
   let isGap = false;
   let endPause = () => {};
+  let walking = Promise.resolve();
 
   const warnOnce = (about: string, fields: Record<string, string | undefined>, message: string) => {
     if (warned.has(about)) return;
@@ -85,26 +87,46 @@ export function createIntake(options: IntakeOptions) {
     onError: (error) => warnNotTaken(error),
   });
 
-  const watch = watchFolder({
+  const hint = (path: RelativePath): void => {
+    if (hinted.size < mostRemembered) hinted.add(path);
+  };
+
+  const watch = (options.watch ?? watchFolder)({
     folder,
-    ignore: ignoreRule,
+    ignore: ignoreName,
     onHint: (path) => {
-      if (hinted.size < mostRemembered) hinted.add(path);
+      hint(path);
       if (!settler.offerNow(path)) rescanSoon(); // too many at once: a scan waits for room, events cannot
     },
-    onGap: (reason) => {
-      warnOnce(`gap ${reason}`, { error: reason }, 'events from the drop folder may have been missed');
-      rescanSoon();
+    onFolder: (path) => {
+      walking = walking.then(() => walkNew(path));
     },
+    onUnwatched: (reason) =>
+      warnOnce(`unwatched ${reason}`, { error: reason }, 'a folder cannot be watched; new files there are found later'),
   });
 
+  /** A folder that came while we watch, and what is in it. */
+  const walkNew = async (from: RelativePath): Promise<void> => {
+    const onFile = (path: RelativePath) => {
+      hint(path);
+      return settler.offer(path);
+    };
+    await scan(
+      { folder, ignore: ignoreName, from, onFolder: watch.cover, onFile, onUnreadable: warnUnreadable },
+      stop.signal,
+    ).catch((error: unknown) => {
+      if (!stop.signal.aborted) warnNotTaken(error);
+    });
+  };
+
   /** Whether the file at a path is news; `missed` gathers those that no event told of. */
-  const consider = async (path: RelativePath, missed: RelativePath[]): Promise<void> => {
+  const consider = async (path: RelativePath, missed: RelativePath[] | undefined): Promise<void> => {
     const what = known(path);
     if (what?.kind === 'waits') return;
     if (what?.kind === 'rests' && !(await isOther(path, what.identity))) return;
-    const isMissed = settler.observing(path) === undefined && !hinted.has(path);
-    if (isMissed && hinted.size < mostRemembered && missed.length < mostRemembered) missed.push(path);
+    if (missed !== undefined && missed.length < mostRemembered && hinted.size < mostRemembered) {
+      if (settler.observing(path) === undefined && !hinted.has(path)) missed.push(path);
+    }
     await settler.offer(path);
   };
 
@@ -122,7 +144,6 @@ export function createIntake(options: IntakeOptions) {
   const scanOnce = async (isFirst: boolean): Promise<void> => {
     const startedAt = Date.now();
     const missed: RelativePath[] = [];
-    await watch.checkRoot();
     if (!(await folderIsThere(folder))) {
       return warnOnce(
         'root',
@@ -131,11 +152,13 @@ export function createIntake(options: IntakeOptions) {
       );
     }
     warned.delete('root');
+    const onFile = (path: RelativePath) => consider(path, isFirst ? undefined : missed);
     const totals = await scan(
-      { folder, ignore: ignoreName, onFile: (path) => consider(path, missed), onUnreadable: warnUnreadable },
+      { folder, ignore: ignoreName, onFolder: watch.cover, onFile, onUnreadable: warnUnreadable },
       stop.signal,
     );
-    if (!isFirst && missed.length > 0) await tellMissed(missed);
+    watch.forgetUncovered();
+    if (missed.length > 0) await tellMissed(missed);
     hinted.clear();
     report = { ...totals, at: new Date(), ms: Date.now() - startedAt, foundByRescan };
     await options.afterScan(totals);
@@ -207,6 +230,7 @@ export function createIntake(options: IntakeOptions) {
       stop.abort(new Error('stopping'));
       await watch[Symbol.asyncDispose]();
       await settler[Symbol.asyncDispose]();
+      await walking;
       await scanning.catch(() => undefined);
     },
   };

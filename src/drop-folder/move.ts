@@ -1,12 +1,13 @@
 import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { type BigIntStats, constants } from 'node:fs';
+import type { BigIntStats } from 'node:fs';
 import type { FileIdentity, RelativePath } from '../model.ts';
 import { codeOf, LocalFailure } from '../service/errors.ts';
 import { bytesOf, textOf } from '../service/path-bytes.ts';
 import { nameWithId } from './file-names.ts';
 import { type FolderHandle, identityOf, isForbidden, isGone, sameFile } from './folder.ts';
+import { type Placeholder, reserveName } from './reserve-name.ts';
 
 /** What a move came to. Nothing is ever replaced, and nothing but the file that was meant stays moved. */
 export type MoveOutcome =
@@ -23,6 +24,8 @@ export interface Move {
   readonly identity: FileIdentity;
   readonly to: FolderHandle;
   readonly names: readonly RelativePath[];
+  /** What names in `to` are taken with; without one, each with a file of its own. */
+  readonly placeholder?: Placeholder | undefined;
   /** What belongs beside the moved file and is written before it comes; false where its name is taken. */
   readonly companion?: { write(name: RelativePath): Promise<boolean>; remove(name: RelativePath): Promise<void> };
 }
@@ -52,9 +55,9 @@ export async function moveFile(move: Move): Promise<MoveOutcome> {
   return { kind: 'gone' };
 }
 
-async function claimName({ to, names, companion }: Move): Promise<RelativePath> {
+async function claimName({ to, names, companion, placeholder }: Move): Promise<RelativePath> {
   for (const name of names) {
-    if (!(await reserve(to, name))) continue;
+    if (!(await reserveName(to, name, placeholder))) continue;
     try {
       if (companion === undefined || (await companion.write(name))) return name;
     } catch (error) {
@@ -65,31 +68,6 @@ async function claimName({ to, names, companion }: Move): Promise<RelativePath> 
     await removeEntry(to, name);
   }
   throw new Error('every name for the file is taken');
-}
-
-/**
- * A rename would replace a namesake, and `link` is refused for other users' files. So the name is taken first, by an
- * empty file without any permission bits, and the rename replaces that. One that a crash left behind is used again.
- */
-async function reserve(to: FolderHandle, name: RelativePath): Promise<boolean> {
-  try {
-    await to.calls.close(
-      await to.calls.open(to.entry(name), constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL),
-    );
-    return true;
-  } catch (error) {
-    if (codeOf(error) === 'EEXIST') return isReservation(to, name);
-    throw error;
-  }
-}
-
-/** Whether there is an empty file without permissions under that name: a name that was taken, and not used. */
-export async function isReservation(folder: FolderHandle, name: RelativePath): Promise<boolean> {
-  const stats = await statsOfEntry(folder, name);
-  if (stats === undefined) return false;
-  return (
-    stats.isFile() && stats.size === 0n && (stats.mode & 0o777n) === 0n && Number(stats.uid) === process.geteuid?.()
-  );
 }
 
 /**
@@ -154,14 +132,8 @@ export async function identityOfEntry(folder: FolderHandle, name: RelativePath):
   return stats?.isFile() ? identityOf(stats) : undefined;
 }
 
-async function statsOfEntry(folder: FolderHandle, name: RelativePath): Promise<BigIntStats | undefined> {
-  try {
-    return await folder.calls.lstat(folder.entry(name));
-  } catch (error) {
-    if (isGone(error)) return undefined;
-    throw error;
-  }
-}
+const statsOfEntry = async (folder: FolderHandle, name: RelativePath): Promise<BigIntStats | undefined> =>
+  folder.calls.lstat(folder.entry(name));
 
 const isOtherMount = (error: unknown): boolean => codeOf(error) === 'EXDEV';
 

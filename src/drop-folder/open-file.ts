@@ -31,7 +31,7 @@ export function createFileOpener(folder: Folder, ownerOf: (uid: number) => Promi
     try {
       // Looked at first: opening a FIFO, even with O_NONBLOCK, would be noticed by whoever holds its other end.
       const before = await calls.lstat(full);
-      if (!before.isFile()) return { kind: 'vanished' };
+      if (!before?.isFile()) return { kind: 'vanished' };
       fd = await calls.open(full, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
       await proveLocation(calls, fd, full);
       const stats = await calls.fstat(fd);

@@ -69,8 +69,9 @@ export function createOutboxJournal(
     const now = find.get(fileId);
     if (now === undefined) return;
     const text = JSON.stringify(disposition);
+    if (now['position'] === file.position) return void setOutcome.run(text, fileId);
     const touched = onlyTouched(file.identity, identityFromText(String(now['identity'])));
-    if (now['position'] === file.position || (touched && disposition.kind === 'quarantine')) {
+    if (touched && disposition.kind === 'quarantine') {
       setOutcome.run(text, fileId);
     } else if (touched) {
       setOutcomeOfTouched.run(text, fileId);

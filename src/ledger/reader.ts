@@ -130,9 +130,7 @@ export function createLedgerReader(pool: LedgerPool): LedgerReader {
     },
 
     uploadsOf(bucket, keys, signal) {
-      const hashes = 'ARRAY(SELECT hashtextextended(key, 0) FROM unnest($1::text[]) AS key)';
-      const sql = `${selectRows} WHERE hashtextextended(object_key, 0) = ANY (${hashes}) AND object_key = ANY ($1)
-        AND bucket = $2 AND status = 'uploaded' ORDER BY id`;
+      const sql = `${selectRows} WHERE object_key = ANY ($1) AND bucket = $2 AND status = 'uploaded' ORDER BY id`;
       return rowsOf(sql, [keys, bucket], signal);
     },
 

@@ -96,9 +96,10 @@ const sizeHistogram = (where: string) => `
          count(*) AS files
     FROM dropledger.uploads WHERE status = 'uploaded' AND ${where} GROUP BY 1 ORDER BY 1`;
 
-/** What stands between quotes, and numbers, are the file's own. */
+/** What stands between quotes, and numbers that stand alone, are the file's own. */
 const failures = (where: string) => `
-  SELECT regexp_replace(regexp_replace(coalesce(error, ''), '"[^"]*"|''[^'']*''', '…', 'g'), '\\d[\\d,.]*', 'N', 'g') AS reason,
+  SELECT regexp_replace(regexp_replace(coalesce(error, ''), '"[^"]*"|''[^'']*''', '…', 'g'),
+           '(?<![[:alnum:]-])\\d+([.,]\\d+)*(?![[:alnum:]])', 'N', 'g') AS reason,
          count(*) AS files
     FROM dropledger.uploads
    WHERE status = 'failed' AND ${where}

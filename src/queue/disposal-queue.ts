@@ -1,3 +1,5 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+
 /** Takes the files out of the drop folder whose rows are in the ledger, in batches, one batch at a time. */
 export interface DisposalQueueOptions<F> {
   /** The next files to dispose of, behind `position`. */
@@ -10,13 +12,23 @@ export interface DisposalQueueOptions<F> {
 }
 
 const batchSize = 1000;
+/** Files recorded meanwhile are gathered: each batch syncs every folder it touches, which stops the disk's other work. */
+const restMs = 250;
 
 export function createDisposalQueue<F>({ next, dispose, onError, graceOver }: DisposalQueueOptions<F>) {
   let woken = false;
   let working: Promise<void> | undefined;
+  let restsUntilMs = 0;
+  const closing = new AbortController();
+
+  const rest = async (): Promise<void> => {
+    const ms = restsUntilMs - performance.now();
+    if (ms > 0) await sleep(ms, undefined, { signal: closing.signal }).catch(() => undefined);
+  };
 
   const work = async (): Promise<void> => {
     while (woken) {
+      await rest();
       woken = false;
       let position = 0;
       for (let batch = next(position, batchSize); batch.length > 0; batch = next(position, batchSize)) {
@@ -24,6 +36,7 @@ export function createDisposalQueue<F>({ next, dispose, onError, graceOver }: Di
         await dispose(batch.map(({ file }) => file));
         position = batch.at(-1)?.position ?? position;
       }
+      restsUntilMs = performance.now() + restMs;
     }
   };
 
@@ -43,6 +56,7 @@ export function createDisposalQueue<F>({ next, dispose, onError, graceOver }: Di
 
     /** Finishes what it was woken for, as far as the grace time lasts. */
     async [Symbol.asyncDispose]() {
+      closing.abort();
       while (working !== undefined) await working;
     },
   };

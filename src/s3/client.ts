@@ -13,6 +13,8 @@ export interface S3ClientOptions {
   /** 1 is one attempt; a client for conditional calls must have 1, so that no lost answer is hidden. */
   readonly maxAttempts?: number;
   readonly userAgent?: string | undefined;
+  /** Directory buckets: whether to ask them for a session before the first request. */
+  readonly expressSessions?: boolean;
 }
 
 /**
@@ -27,6 +29,7 @@ export function createS3Client({
   network,
   maxAttempts = 3,
   userAgent,
+  expressSessions = true,
 }: S3ClientOptions): S3Client {
   return new S3Client({
     ...(region === undefined ? {} : { region }),
@@ -38,6 +41,7 @@ export function createS3Client({
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
     expectContinueHeader: false,
+    disableS3ExpressSessionAuth: !expressSessions,
     ...(userAgent === undefined ? {} : { customUserAgent: userAgent }),
   });
 }

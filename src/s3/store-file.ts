@@ -106,7 +106,7 @@ async function callsFor(options: S3StoreOptions, client: S3Client): Promise<{ ca
   const { engine, bucket, maxMbitPerSecond } = options;
   const pace = maxMbitPerSecond === undefined ? undefined : createPace(maxMbitPerSecond);
   try {
-    const endpoint = await resolveBucketEndpoint(client, bucket);
+    const endpoint = await resolveBucketEndpoint(options, bucket);
     const overTls = endpoint.origin.startsWith('https:');
     const own = engine === 'native' && endpoint.plain;
     const calls = own

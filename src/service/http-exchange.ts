@@ -58,32 +58,83 @@ const connectFailures: ReadonlySet<string> = new Set([
 
 /**
  * One HTTP request and its whole answer, never repeated. Throws `ExchangeFailed`, or the reason of the signal.
- * When it settles the request is over: its connection is idle or destroyed.
+ * When it settles the request is over: its connection is idle or destroyed. (Dispatched without undici's `request`,
+ * whose streams cost a small request more than all else of it.)
  */
 export async function exchange(dispatcher: Dispatcher, request: ExchangeRequest): Promise<ExchangeAnswer> {
-  const answer = await startExchange(dispatcher, request);
+  const { signal } = request;
+  const { promise, resolve, reject } = Promise.withResolvers<ExchangeAnswer>();
+  let running: Dispatcher.DispatchController | undefined;
+  let abortedBy: { readonly reason: Error } | undefined;
+  const outgoing = outgoingOf(request, (reason) => {
+    abortedBy ??= { reason };
+    running?.abort(reason);
+  });
+  let status = 0;
+  let headers: ExchangeAnswer['headers'] = {};
+  const chunks: Buffer[] = [];
   try {
-    const body = await answer.body.text();
-    return { status: answer.statusCode, headers: answer.headers as Record<string, string | undefined>, body };
+    await outgoing.begin();
+    dispatcher.dispatch(outgoing.options, {
+      onRequestStart(controller) {
+        running = controller;
+        if (abortedBy !== undefined) controller.abort(abortedBy.reason);
+      },
+      onResponseStart(_controller, statusCode, fields) {
+        if (statusCode < 200) return;
+        status = statusCode;
+        headers = fields as ExchangeAnswer['headers'];
+        outgoing.watch.answered();
+      },
+      onResponseData: (_controller, chunk) => void chunks.push(chunk),
+      onResponseEnd: () => resolve({ status, headers, body: Buffer.concat(chunks).toString() }),
+      onResponseError: (_controller, error) => reject(error),
+    });
+    return await promise;
   } catch (cause) {
-    request.signal?.throwIfAborted();
-    throw failureOf(cause, true);
+    signal?.throwIfAborted();
+    throw failureOf(cause, outgoing.isSent());
+  } finally {
+    outgoing.watch.end();
   }
 }
 
 /** The same up to the answer's headers: its body is a stream that the caller reads to its end or destroys. */
 export async function startExchange(
   dispatcher: Dispatcher,
-  { origin, path, method, headers, body, signal, stallMs = 60_000, answerMs = stallMs, pace }: ExchangeRequest,
+  request: ExchangeRequest,
 ): Promise<Dispatcher.ResponseData> {
+  const controller = new AbortController();
+  const outgoing = outgoingOf(request, (reason) => controller.abort(reason));
+  try {
+    await outgoing.begin();
+    const answer = await dispatcher.request({ ...outgoing.options, signal: controller.signal });
+    answer.body.once('close', outgoing.watch.end);
+    outgoing.watch.answered();
+    return answer;
+  } catch (cause) {
+    outgoing.watch.end();
+    request.signal?.throwIfAborted();
+    throw failureOf(cause, outgoing.isSent());
+  }
+}
+
+/** A request as undici takes it, watched for progress. `abort` is told once it makes none, or the signal aborts. */
+function outgoingOf(
+  { origin, path, method, headers, body, signal, stallMs = 60_000, answerMs = stallMs, pace }: ExchangeRequest,
+  abort: (reason: Error) => void,
+) {
   signal?.throwIfAborted();
-  const watch = watchProgress(stallMs, signal);
+  const watch = watchProgress(stallMs, signal, abort);
   const pieces = body === undefined ? undefined : piecesOf(body);
   let sent = !isIterable(pieces);
+  const paced = async (bytes: number) => {
+    if (pace) await watch.paused(pace(bytes, signal ?? neverAborted));
+  };
 
   async function* supervised(all: AsyncIterable<Uint8Array>) {
     for await (const piece of all) {
-      if (pace) await watch.paused(pace(piece.byteLength, watch.signal));
+      await paced(piece.byteLength);
       watch.progress(stallMs);
       yield piece;
     }
@@ -91,31 +142,31 @@ export async function startExchange(
     watch.progress(answerMs);
   }
 
-  try {
-    if (!isIterable(pieces)) {
-      if (pace && pieces) await watch.paused(pace(Buffer.byteLength(pieces), watch.signal));
+  const options: Dispatcher.DispatchOptions = {
+    origin,
+    path,
+    method: method as Dispatcher.HttpMethod,
+    headers: headers as Record<string, string>,
+    // undici takes any iterable of bytes; its types know streams alone
+    ...(pieces === undefined ? {} : { body: (isIterable(pieces) ? supervised(pieces) : pieces) as Buffer }),
+    headersTimeout: 0,
+    bodyTimeout: answerMs,
+  };
+  return {
+    options,
+    watch,
+    /** Awaited before it is sent. */
+    async begin(): Promise<void> {
+      if (isIterable(pieces)) return;
+      if (pieces) await paced(Buffer.byteLength(pieces));
       watch.progress(answerMs);
-    }
-    const answer = await dispatcher.request({
-      origin,
-      path,
-      method: method as Dispatcher.HttpMethod,
-      headers: headers as Record<string, string>,
-      // undici takes any iterable of bytes; its types know streams alone
-      ...(pieces === undefined ? {} : { body: (isIterable(pieces) ? supervised(pieces) : pieces) as Buffer }),
-      signal: watch.signal,
-      headersTimeout: 0,
-      bodyTimeout: answerMs,
-    });
-    answer.body.once('close', watch.end);
-    watch.answered();
-    return answer;
-  } catch (cause) {
-    watch.end();
-    signal?.throwIfAborted();
-    throw failureOf(cause, sent);
-  }
+    },
+    /** Whether all of it may have left. */
+    isSent: () => sent,
+  };
 }
+
+const neverAborted = new AbortController().signal;
 
 const isIterable = (body: unknown): body is AsyncIterable<Uint8Array> =>
   typeof body === 'object' && body !== null && Symbol.asyncIterator in body;
@@ -132,18 +183,15 @@ async function* slices(body: Uint8Array): AsyncGenerator<Uint8Array> {
   for (let at = 0; at < body.byteLength; at += pieceBytes) yield body.subarray(at, at + pieceBytes);
 }
 
-/** Aborts its own signal when `progress` was not told for too long, or when the outer signal aborts. */
-function watchProgress(stallMs: number, outer: AbortSignal | undefined) {
-  const controller = new AbortController();
+/** Aborts when `progress` was not told for too long, or when the signal aborts. */
+function watchProgress(stallMs: number, signal: AbortSignal | undefined, abort: (reason: Error) => void) {
   let withinMs = stallMs;
   let watching = true;
-  const stalled = () =>
-    controller.abort(Object.assign(new Error(`no progress for ${withinMs / 1000} s`), { code: 'STALLED' }));
+  const stalled = () => abort(Object.assign(new Error(`no progress for ${withinMs / 1000} s`), { code: 'STALLED' }));
   let timer = setTimeout(stalled, withinMs);
-  const aborted = () => controller.abort(outer?.reason);
-  outer?.addEventListener('abort', aborted);
+  const aborted = () => abort(signal?.reason);
+  signal?.addEventListener('abort', aborted);
   return {
-    signal: controller.signal,
     progress(nextWithinMs: number) {
       if (!watching) return;
       if (nextWithinMs === withinMs) return void timer.refresh();
@@ -165,7 +213,7 @@ function watchProgress(stallMs: number, outer: AbortSignal | undefined) {
     end() {
       watching = false;
       clearTimeout(timer);
-      outer?.removeEventListener('abort', aborted);
+      signal?.removeEventListener('abort', aborted);
     },
   };
 }

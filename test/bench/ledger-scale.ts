@@ -71,11 +71,11 @@ async function reads(): Promise<void> {
     'stats --since 7d': (ledger) => ledger.stats({ since: daysAgo(7) }),
     'stats --since 30d': (ledger) => ledger.stats({ since: daysAgo(30) }),
   };
-  say('\n| question | median ms | slowest ms |\n| --- | ---: | ---: |');
+  say('\n| question | fastest ms | median ms | slowest ms |\n| --- | ---: | ---: | ---: |');
   const plans: string[] = [];
   for (const [name, ask] of Object.entries(questions)) {
     const times = await timed(11, () => ask(reader));
-    say(`| ${name} | ${ms(median(times))} | ${ms(times.at(-1))} |`);
+    say(`| ${name} | ${ms(times[0])} | ${ms(median(times))} | ${ms(times.at(-1))} |`);
     asked.length = 0;
     await ask(reader);
     for (const { text, values } of asked.filter(({ text }) => !text.startsWith('EXPLAIN')))
@@ -91,13 +91,18 @@ async function planOf({ query }: ScaleDatabase, text: string, values: readonly u
 
 /** Commits wait for the disk, as they do for the daemon. What is written is removed again. */
 async function writes(): Promise<void> {
-  say('\n| recording | median ms | slowest ms | rows/s |\n| --- | ---: | ---: | ---: |');
+  say('\n| recording | fastest ms | median ms | slowest ms | rows/s |\n| --- | ---: | ---: | ---: | ---: |');
+  // As a server that has been up for a while has them.
+  await database.query('CREATE EXTENSION IF NOT EXISTS pg_prewarm');
+  await database.query(`SELECT pg_prewarm('dropledger.uploads_sha256')`);
   try {
     await using pool = createLedgerPool({ ...database.login, max: 1 });
     const batches = Array.from({ length: 30 }, () => batchOf(1000));
     const began = performance.now();
     const times = await timed(batches.length, () => createLedger(pool).record(batches.pop() ?? []));
-    say(`| one writer, 1,000 rows a batch | ${ms(median(times))} | ${ms(times.at(-1))} | ${rate(30_000, began)} |`);
+    say(
+      `| one writer, 1,000 rows a batch | ${ms(times[0])} | ${ms(median(times))} | ${ms(times.at(-1))} | ${rate(30_000, began)} |`,
+    );
     await manyWriters(100, 20, 10);
   } finally {
     await database.query(`
@@ -122,13 +127,14 @@ async function manyWriters(writers: number, batches: number, rowsEach: number): 
   const all = times.flat().sort((a, b) => a - b);
   const rows = writers * batches * rowsEach;
   say(
-    `| ${writers} writers at once, ${rowsEach} rows a batch | ${ms(median(all))} | ${ms(all.at(-1))} | ${rate(rows, began)} |`,
+    `| ${writers} writers at once, ${rowsEach} rows a batch | ${ms(all[0])} | ${ms(median(all))} | ${ms(all.at(-1))} | ${rate(rows, began)} |`,
   );
 }
 
 function batchOf(rows: number): string[] {
   const chain = sampleChain(rows, () => {
-    const path = `bench/${crypto.randomUUID()}`;
+    const folder = `department-${Math.floor(Math.random() * 40)}/${new Date().toISOString().slice(0, 10)}`;
+    const path = `${folder}/scan-${performance.now().toFixed(3)}-${crypto.randomUUID()}.pdf`;
     return { daemon_version: 'bench', path, object_key: `inbox/${path}`, sha256: hash('sha256', path) };
   });
   return chain.map((row) => JSON.stringify(row));

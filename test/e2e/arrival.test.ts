@@ -14,7 +14,7 @@ import { hostileNames } from '../support/sample-tree.ts';
 const postgres = usePostgres();
 const mebibyte = 2 ** 20;
 
-test('files of any size arrive byte for byte, and the journal names each once', async () => {
+test.concurrent('files of any size arrive byte for byte, and the journal names each once', async () => {
   await using place = await makeWorkplace({ postgres });
   const daemon = await place.start();
   const sizes = [0, 1, 4095, 65_537, 8 * mebibyte, 8 * mebibyte + 1, 20 * mebibyte];
@@ -29,7 +29,9 @@ test('files of any size arrive byte for byte, and the journal names each once', 
     principal: 'arn:aws:iam::123456789012:user/write-only',
     attempts: 1,
   });
-  const uploaded = daemon.named('uploaded').map(({ path, bytes, key, sha256, id }) => ({ path, bytes, key, sha256, id }));
+  const uploaded = daemon
+    .named('uploaded')
+    .map(({ path, bytes, key, sha256, id }) => ({ path, bytes, key, sha256, id }));
   const recorded = rows.map(({ path, size_bytes, object_key, sha256, id }) => ({
     ...{ path, bytes: size_bytes, key: object_key, sha256, id },
   }));
@@ -39,20 +41,24 @@ test('files of any size arrive byte for byte, and the journal names each once', 
 
 const byId = (one: { id: unknown }, other: { id: unknown }) => (String(one.id) < String(other.id) ? -1 : 1);
 
-test('any name arrives under its own bytes, or is quarantined with the reason; none forges a line of the journal', async () => {
+test.concurrent('any name arrives under its own bytes, or is quarantined with the reason; none forges a line of the journal', async () => {
   await using place = await makeWorkplace({ postgres });
   const daemon = await place.start();
-  for (const { name, rejected } of hostileNames) await place.drop(Buffer.concat([Buffer.from('names/'), name]), name, rejected);
+  for (const { name, rejected } of hostileNames)
+    await place.drop(Buffer.concat([Buffer.from('names/'), name]), name, rejected);
   const rows = await expectInvariants(place);
   for (const { status, path, object_key } of rows) {
     if (status === 'uploaded') expect(object_key).toBe(`in/${path.replaceAll('\\\\', '\\')}`);
   }
-  expect(daemon.named('uploaded').map(({ path }) => path).sort()).toEqual(
-    place.drops.flatMap(({ path, rejected }) => (rejected === undefined ? [textOf(path)] : [])).sort(),
-  );
+  expect(
+    daemon
+      .named('uploaded')
+      .map(({ path }) => path)
+      .sort(),
+  ).toEqual(place.drops.flatMap(({ path, rejected }) => (rejected === undefined ? [textOf(path)] : [])).sort());
 });
 
-test('files that lie there at the start, and a folder that is moved in with all that is in it', async () => {
+test.concurrent('files that lie there at the start, and a folder that is moved in with all that is in it', async () => {
   await using place = await makeWorkplace({ postgres });
   await place.drop('before/one.txt', 'one');
   await place.drop('two.txt', 'two');
@@ -71,7 +77,7 @@ test('files that lie there at the start, and a folder that is moved in with all 
   expect(daemon.named('uploaded')).toHaveLength(5);
 });
 
-test('a file that is appended to is uploaded once, whole', async () => {
+test.concurrent('a file that is appended to is uploaded once, whole', async () => {
   await using place = await makeWorkplace({ postgres, config: { dropFolder: { settleMs: 800 } } });
   const daemon = await place.start();
   const file = join(place.inbox, 'growing.log');
@@ -81,12 +87,17 @@ test('a file that is appended to is uploaded once, whole', async () => {
     await appendFile(file, `line ${line}\n`);
     await new Promise((resolve) => setTimeout(resolve, 100)); // a producer that takes its time
   }
-  place.note({ path: pathFromText('growing.log'), size: content.length, sha256: sha256Of(content), rejected: undefined });
+  place.note({
+    path: pathFromText('growing.log'),
+    size: content.length,
+    sha256: sha256Of(content),
+    rejected: undefined,
+  });
   await expectInvariants(place);
   expect(daemon.named('uploaded')).toHaveLength(1);
 });
 
-test('symlinks, FIFOs, temporary files and hidden folders are left alone', async () => {
+test.concurrent('symlinks, FIFOs, temporary files and hidden folders are left alone', async () => {
   await using place = await makeWorkplace({ postgres });
   const daemon = await place.start();
   const secret = join(place.folder, 'secret.txt');

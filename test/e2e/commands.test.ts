@@ -11,14 +11,14 @@ import { usePostgres } from '../support/postgres.ts';
 const postgres = usePostgres();
 
 describe('the command line', () => {
-  test.each(['run', 'check', 'migrate', 'demo'])('%s --help', async (command) => {
+  test.concurrent.each(['run', 'check', 'migrate', 'demo'])('%s --help', async (command) => {
     const { code, stdout, stderr } = await runProgram([command, '--help']);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(stdout).toMatch(new RegExp(`^Usage: dropledger ${command} `));
     expect((await runProgram(['--help'])).stdout).toContain(`\n  ${command} `);
   });
 
-  test('what it does not know is exit 64, with one line that names it and one that helps', async () => {
+  test.concurrent('what it does not know is exit 64, with one line that names it and one that helps', async () => {
     for (const args of [['fly'], ['run', '--fast'], ['check', 'stray'], ['run', '--config'], []]) {
       const { code, stdout, stderr } = await runProgram(args);
       expect({ code, stdout }, args.join(' ')).toEqual({ code: 64, stdout: '' });
@@ -26,8 +26,11 @@ describe('the command line', () => {
     }
   });
 
-  test('--version', async () => {
-    expect(await runProgram(['--version'])).toMatchObject({ code: 0, stdout: expect.stringMatching(/^dropledger \d+\./) });
+  test.concurrent('--version', async () => {
+    expect(await runProgram(['--version'])).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/^dropledger \d+\./),
+    });
   });
 });
 
@@ -36,11 +39,21 @@ describe('check', () => {
     runProgram(['check', '--config', place.configFile, ...args], place.env);
   const failedLines = (stdout: string) => stdout.split('\n').filter((line) => line.startsWith('✗'));
 
-  test('all is fine: exit 0, a line each, and nothing is left anywhere', async () => {
+  test.concurrent('all is fine: exit 0, a line each, and nothing is left anywhere', async () => {
     await using place = await makeWorkplace({ postgres });
     const { code, stdout, stderr } = await check(place);
     expect({ code, stderr, failed: failedLines(stdout) }).toEqual({ code: 0, stderr: '', failed: [] });
-    for (const name of ['config', 'folders', 'archive', 'quarantine', 'credentials', 'write access', 'ledger login', 'ledger schema', 'ledger grants']) {
+    for (const name of [
+      'config',
+      'folders',
+      'archive',
+      'quarantine',
+      'credentials',
+      'write access',
+      'ledger login',
+      'ledger schema',
+      'ledger grants',
+    ]) {
       expect(stdout).toMatch(new RegExp(`^✓ ${name} `, 'm'));
     }
     expect(stdout).toContain('arn:aws:iam::123456789012:user/write-only');
@@ -59,11 +72,14 @@ describe('check', () => {
     await using place = await makeWorkplace({ postgres });
     await postgres.stop();
     const { code, stdout } = await check(place);
-    expect({ code, failed: failedLines(stdout).map((line) => line.slice(2, 14)) }).toEqual({ code: 69, failed: ['ledger login'] });
+    expect({ code, failed: failedLines(stdout).map((line) => line.slice(2, 14)) }).toEqual({
+      code: 69,
+      failed: ['ledger login'],
+    });
     expect(stdout).toMatch(/^✓ write access/m);
   });
 
-  test('S3 cannot be reached: exit 69', async () => {
+  test.concurrent('S3 cannot be reached: exit 69', async () => {
     await using place = await makeWorkplace({ postgres });
     await place.store.stop();
     const { code, stdout } = await check(place);
@@ -72,7 +88,7 @@ describe('check', () => {
     expect(stdout).toMatch(/^✓ ledger login/m);
   });
 
-  test('refused credentials: exit 77, with the way to mend them', async () => {
+  test.concurrent('refused credentials: exit 77, with the way to mend them', async () => {
     await using place = await makeWorkplace({ postgres });
     await place.logIn({ ...place.store.writer, secretAccessKey: 'mistyped-secret' });
     const { code, stdout, stderr } = await check(place);
@@ -81,14 +97,14 @@ describe('check', () => {
     expect(stdout + stderr).not.toContain('mistyped-secret');
   });
 
-  test('a wrong configuration: exit 78, with every problem', async () => {
+  test.concurrent('a wrong configuration: exit 78, with every problem', async () => {
     await using place = await makeWorkplace({ postgres, config: { s3: { bucket: '' }, dropFolder: { settleMs: -1 } } });
     const { code, stdout } = await check(place);
     expect(code).toBe(78);
     expect(failedLines(stdout).join('\n')).toMatch(/settleMs[\s\S]*s3\.bucket|s3\.bucket[\s\S]*settleMs/);
   });
 
-  test('a folder that is not there: exit 78', async () => {
+  test.concurrent('a folder that is not there: exit 78', async () => {
     await using place = await makeWorkplace({ postgres });
     await place.configure({ dropFolder: { path: join(place.folder, 'no-such-folder') } });
     const { code, stdout } = await check(place);
@@ -98,7 +114,7 @@ describe('check', () => {
 });
 
 describe('migrate', () => {
-  test('--dry-run prints and changes nothing; then it migrates; then there is nothing to do', async () => {
+  test.concurrent('--dry-run prints and changes nothing; then it migrates; then there is nothing to do', async () => {
     await using place = await makeWorkplace({ postgres });
     await using database = await postgres.createDatabase({ migrated: false });
     const { user, passwordFile } = database.admin;
@@ -113,13 +129,17 @@ describe('migrate', () => {
     const dryRun = await migrate('--dry-run');
     expect(dryRun).toMatchObject({ code: 0, stderr: '', stdout: expect.stringContaining('CREATE TABLE') });
     expect(await schemas()).toBe(0);
-    expect(await migrate()).toMatchObject({ code: 0, stderr: '', stdout: expect.stringMatching(/from version 0 to \d+/) });
+    expect(await migrate()).toMatchObject({
+      code: 0,
+      stderr: '',
+      stdout: expect.stringMatching(/from version 0 to \d+/),
+    });
     expect(await schemas()).toBe(1);
     expect(await migrate()).toMatchObject({ code: 0, stderr: '', stdout: expect.stringContaining('up to date') });
     expect(JSON.parse((await migrate('--json')).stdout)).toMatchObject({ applied: [] });
   });
 
-  test('a login that Postgres refuses: the exit code of it, and no password in what it says', async () => {
+  test.concurrent('a login that Postgres refuses: the exit code of it, and no password in what it says', async () => {
     await using place = await makeWorkplace({ postgres });
     const passwordFile = join(place.folder, 'wrong-password');
     await writeFile(passwordFile, 'not-the-password', { mode: 0o600 });

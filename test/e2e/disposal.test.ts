@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { pathFromText } from '../../src/service/path-bytes.ts';
 import { filesIn, sha256Of } from '../support/daemon-files.ts';
-import { expectInvariants } from '../support/daemon-invariants.ts';
+import { allDone, expectInvariants } from '../support/daemon-invariants.ts';
 import { ownerOf } from '../support/daemon-store.ts';
 import { makeWorkplace } from '../support/daemon-workplace.ts';
 import { usePostgres } from '../support/postgres.ts';
@@ -11,7 +11,7 @@ import { usePostgres } from '../support/postgres.ts';
 /** What becomes of a file once it is stored and recorded; and of one whose name or content was there before. */
 const postgres = usePostgres();
 
-test('archive: the same content again is a duplicate, other content is kept beside it, and no archived file is replaced', async () => {
+test.concurrent('archive: the same content again is a duplicate, other content is kept beside it, and no archived file is replaced', async () => {
   await using place = await makeWorkplace({ postgres });
   const daemon = await place.start();
   await place.drop('reports/march.csv', 'first');
@@ -33,7 +33,7 @@ test('archive: the same content again is a duplicate, other content is kept besi
   expect(daemon.named('duplicate')).toMatchObject([{ path: 'reports/march.csv', of: first?.id }]);
 });
 
-test('keep: a file stays, is never sent again, and is when its content changes', async () => {
+test.concurrent('keep: a file stays, is never sent again, and is when its content changes', async () => {
   await using place = await makeWorkplace({ postgres, config: { dropFolder: { afterUpload: 'keep' } } });
   const daemon = await place.start();
   await place.drop('ledger.csv', 'version 1');
@@ -56,7 +56,7 @@ test('keep: a file stays, is never sent again, and is when its content changes',
   expect(await readFile(join(place.inbox, 'ledger.csv'), 'utf8')).toBe('version 2');
 });
 
-test('delete: what is stored and recorded is gone, from everywhere', async () => {
+test.concurrent('delete: what is stored and recorded is gone, from everywhere', async () => {
   await using place = await makeWorkplace({ postgres, config: { dropFolder: { afterUpload: 'delete' } } });
   await place.start();
   for (let file = 0; file < 20; file += 1) await place.drop(`day-${file % 4}/${file}.txt`, `content ${file}`);
@@ -64,7 +64,7 @@ test('delete: what is stored and recorded is gone, from everywhere', async () =>
   expect(await filesIn(place.quarantine)).toEqual([]);
 });
 
-test("keep-both: a key that somebody else took is left as it is, and the file is stored beside it", async () => {
+test.concurrent('keep-both: a key that somebody else took is left as it is, and the file is stored beside it', async () => {
   await using place = await makeWorkplace({ postgres });
   using owner = ownerOf(place.store);
   await owner.put('in/taken.tar.gz', 'of somebody else');
@@ -75,7 +75,7 @@ test("keep-both: a key that somebody else took is left as it is, and the file is
   expect(await owner.sha256('in/taken.tar.gz')).toBe(sha256Of('of somebody else'));
 });
 
-test('fail: a key that is taken puts the file into quarantine with the reason, and the object stays as it is', async () => {
+test.concurrent('fail: a key that is taken puts the file into quarantine with the reason, and the object stays as it is', async () => {
   await using place = await makeWorkplace({ postgres, config: { s3: { onConflict: 'fail' } } });
   using owner = ownerOf(place.store);
   await owner.put('in/taken.txt', 'of somebody else');
@@ -92,14 +92,13 @@ test('fail: a key that is taken puts the file into quarantine with the reason, a
   ]);
 });
 
-test('overwrite: the newest content has the key, and each has its row', async () => {
+test.concurrent('overwrite: the newest content has the key, and each has its row', async () => {
   await using place = await makeWorkplace({ postgres, config: { s3: { onConflict: 'overwrite' } } });
   using owner = ownerOf(place.store);
   await place.start();
   for (const content of ['one', 'two', 'one']) {
     await place.drop('latest.txt', content);
-    await expect.poll(async () => (await place.rows()).length, { timeout: 20_000 }).toBe(place.drops.length);
-    await expect.poll(() => filesIn(place.inbox), { timeout: 20_000 }).toEqual([]);
+    await allDone(place);
     expect(await owner.sha256('in/latest.txt')).toBe(sha256Of(content));
   }
   expect([...(await owner.sizes()).keys()]).toEqual(['in/latest.txt']);

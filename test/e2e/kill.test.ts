@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { allDone, expectInvariants } from '../support/daemon-invariants.ts';
 import type { LocalStore } from '../support/daemon-store.ts';
 import { makeWorkplace, type Workplace } from '../support/daemon-workplace.ts';
@@ -15,7 +15,7 @@ const dropMany = async (place: Workplace, count: number): Promise<void> => {
   for (let file = 0; file < count; file += 1) await place.drop(`f${file % 7}/${file}.txt`, `content of ${file}`);
 };
 
-test('again and again while many small files are uploaded', async () => {
+test.concurrent('again and again while many small files are uploaded', async () => {
   await using place = await makeWorkplace({ postgres });
   await dropMany(place, 200);
   for (const uploads of [1, 40, 60]) {
@@ -28,7 +28,7 @@ test('again and again while many small files are uploaded', async () => {
   expect(rows.every(({ status }) => status === 'uploaded')).toBe(true);
 });
 
-test('in the middle of a large upload: it goes on where it was', async () => {
+test.concurrent('in the middle of a large upload: it goes on where it was', async () => {
   await using place = await makeWorkplace({ postgres, config: { s3: { partSizeMiB: 5, concurrency: 2 } } });
   const parts = 10;
   await place.drop('large.bin', Buffer.alloc(parts * 5 * mebibyte, 'large'));
@@ -50,10 +50,11 @@ const slowParts: LocalStore['faults'] = ({ operation }) =>
   operation === 'UploadPart' ? { kind: 'delay', ms: 50 } : undefined;
 
 const partsStored = async (store: LocalStore, count: number): Promise<void> => {
-  await expect.poll(() => store.count('UploadPart'), { timeout: 20_000, interval: 5 }).toBeGreaterThanOrEqual(count);
+  const enough = () => expect(store.count('UploadPart')).toBeGreaterThanOrEqual(count);
+  await vi.waitFor(enough, { timeout: 20_000, interval: 5 });
 };
 
-test.each([
+test.concurrent.each([
   ['a put', 'PutObject', 100_000],
   ['Complete', 'CompleteMultipartUpload', 12 * mebibyte],
 ] as const)('between what S3 did at %s and its answer', async (_what, operation, size) => {
@@ -88,7 +89,7 @@ test('between S3 and the ledger: the rows wait in the journal, in their order', 
   expect(rows.map(({ id }) => id)).toEqual(order);
 });
 
-test('at random moments, while files keep coming', async () => {
+test.concurrent('at random moments, while files keep coming', async () => {
   await using place = await makeWorkplace({ postgres, config: { dropFolder: { afterUpload: 'delete' } } });
   await mkdir(join(place.inbox, 'stream'));
   let coming = true;

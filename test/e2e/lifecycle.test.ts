@@ -8,7 +8,7 @@ import { usePostgres } from '../support/postgres.ts';
 /** Starting, stopping, reloading: what an operator does with the process, and what it says of itself. */
 const postgres = usePostgres();
 
-test('SIGTERM finishes what is in flight, takes nothing new, and ends with 0', async () => {
+test.concurrent('SIGTERM finishes what is in flight, takes nothing new, and ends with 0', async () => {
   await using place = await makeWorkplace({ postgres });
   const daemon = await place.start();
   const underWay = Promise.withResolvers<void>();
@@ -35,27 +35,30 @@ test('SIGTERM finishes what is in flight, takes nothing new, and ends with 0', a
   await expectInvariants(place);
 });
 
-test.each(['SIGTERM', 'SIGINT'] as const)('a second %s gives up what is in flight; the next start goes on with it', async (signal) => {
-  await using place = await makeWorkplace({ postgres });
-  const daemon = await place.start();
-  const underWay = Promise.withResolvers<void>();
-  place.store.faults = ({ operation }) => {
-    if (operation !== 'PutObject') return undefined;
-    underWay.resolve();
-    return { kind: 'hang' };
-  };
-  await place.drop('hanging.txt', 'hanging');
-  await underWay.promise;
-  daemon.signal(signal);
-  await daemon.waitFor('stopping');
-  daemon.signal(signal);
-  expect(await daemon.exited).toEqual({ code: 0, signal: null });
-  expect(await place.rows()).toEqual([]);
+test.concurrent.each(['SIGTERM', 'SIGINT'] as const)(
+  'a second %s gives up what is in flight; the next start goes on with it',
+  async (signal) => {
+    await using place = await makeWorkplace({ postgres });
+    const daemon = await place.start();
+    const underWay = Promise.withResolvers<void>();
+    place.store.faults = ({ operation }) => {
+      if (operation !== 'PutObject') return undefined;
+      underWay.resolve();
+      return { kind: 'hang' };
+    };
+    await place.drop('hanging.txt', 'hanging');
+    await underWay.promise;
+    daemon.signal(signal);
+    await daemon.waitFor('stopping');
+    daemon.signal(signal);
+    expect(await daemon.exited).toEqual({ code: 0, signal: null });
+    expect(await place.rows()).toEqual([]);
 
-  place.store.faults = undefined;
-  await place.start();
-  await expectInvariants(place);
-});
+    place.store.faults = undefined;
+    await place.start();
+    await expectInvariants(place);
+  },
+);
 
 test('a stop while Postgres is down leaves the rows to the next start', async () => {
   await using place = await makeWorkplace({ postgres });
@@ -70,7 +73,7 @@ test('a stop while Postgres is down leaves the rows to the next start', async ()
   await expectInvariants(place);
 });
 
-test('one daemon a folder: a second one refuses to start, and the first goes on', async () => {
+test.concurrent('one daemon a folder: a second one refuses to start, and the first goes on', async () => {
   await using place = await makeWorkplace({ postgres });
   const first = await place.start();
   const second = place.spawn();
@@ -82,7 +85,7 @@ test('one daemon a folder: a second one refuses to start, and the first goes on'
   await expectInvariants(place);
 });
 
-test('a wrong configuration: exit 78, with every problem on a line of its own', async () => {
+test.concurrent('a wrong configuration: exit 78, with every problem on a line of its own', async () => {
   await using place = await makeWorkplace({ postgres });
   await place.configure({
     dropFolder: { path: 'inbox', settleMs: -1 },
@@ -100,14 +103,14 @@ test('a wrong configuration: exit 78, with every problem on a line of its own', 
   ]);
 });
 
-test('a bucket that does not exist: exit 78', async () => {
+test.concurrent('a bucket that does not exist: exit 78', async () => {
   await using place = await makeWorkplace({ postgres, config: { s3: { bucket: 'no-such-bucket' } } });
   const daemon = place.spawn();
   expect(await daemon.exited).toEqual({ code: 78, signal: null });
   expect(daemon.lines.at(-1)).toMatchObject({ level: 'error', error: expect.stringContaining('NoSuchBucket') });
 });
 
-test('SIGHUP takes up what can be taken up, says what needs a restart, and keeps the old where the new is wrong', async () => {
+test.concurrent('SIGHUP takes up what can be taken up, says what needs a restart, and keeps the old where the new is wrong', async () => {
   await using place = await makeWorkplace({ postgres });
   const daemon = await place.start();
   await place.configure({ log: { level: 'debug' }, s3: { concurrency: 3 } });
@@ -124,7 +127,7 @@ test('SIGHUP takes up what can be taken up, says what needs a restart, and keeps
   await expectInvariants(place);
 });
 
-test('every line is JSON, the warnings of the runtime included, and no secret is in the process list', async () => {
+test.concurrent('every line is JSON, the warnings of the runtime included, and no secret is in the process list', async () => {
   await using place = await makeWorkplace({ postgres });
   const daemon = await place.start({
     NODE_OPTIONS: `--import data:text/javascript,setTimeout(()=>process.emitWarning('from_the_runtime'),100)`,

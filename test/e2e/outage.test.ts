@@ -32,7 +32,7 @@ test('Postgres is down at the start, and goes down later: uploads go on, and the
   expect(daemon.named('paused')).toEqual([]);
 });
 
-test('S3 goes down: uploads pause, and go on by themselves', async () => {
+test.concurrent('S3 goes down: uploads pause, and go on by themselves', async () => {
   await using place = await makeWorkplace({ postgres });
   const daemon = await place.start();
   await place.drop('before.txt', 'before');
@@ -47,7 +47,7 @@ test('S3 goes down: uploads pause, and go on by themselves', async () => {
   expect(daemon.named('retrying').length).toBeLessThanOrEqual(daemon.named('paused').length * 16);
 });
 
-test('S3 is down at the start: the daemon is ready, waits, and goes on by itself', async () => {
+test.concurrent('S3 is down at the start: the daemon is ready, waits, and goes on by itself', async () => {
   await using place = await makeWorkplace({ postgres });
   await place.store.stop();
   await place.drop('waiting.txt', 'waiting');
@@ -59,7 +59,7 @@ test('S3 is down at the start: the daemon is ready, waits, and goes on by itself
   expect(daemon.named('paused')).toHaveLength(1);
 });
 
-test('S3 answers with errors, cuts connections and loses answers: each file arrives once', async () => {
+test.concurrent('S3 answers with errors, cuts connections and loses answers: each file arrives once', async () => {
   await using place = await makeWorkplace({ postgres });
   place.store.faults = ({ operation, key, attempt }) => {
     if (operation !== 'PutObject' || attempt > 1) return undefined;

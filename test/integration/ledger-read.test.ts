@@ -1,4 +1,10 @@
+import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
 import { createLedger } from '../../src/ledger/ledger.ts';
 import { createLedgerPool } from '../../src/ledger/pool.ts';
@@ -6,9 +12,11 @@ import { createLedgerReader, type LedgerReader, type RecordedRow } from '../../s
 import type { LedgerRow } from '../../src/model.ts';
 import { sampleChain, sampleRow } from '../support/ledger-rows.ts';
 import { type TestDatabase, usePostgres } from '../support/postgres.ts';
+import { startRdsFront } from '../support/rds-front.ts';
 import { writeReaderConfig } from '../support/reader-config.ts';
 import { recordingLog } from '../support/recording-log.ts';
 import { type CommandTerminal, runCommand } from '../support/run-command.ts';
+import { createTestCa } from '../support/tls.ts';
 
 const postgres = usePostgres();
 const log = recordingLog();
@@ -135,7 +143,10 @@ async function alter(database: TestDatabase, sql: string): Promise<void> {
 
 test('stats count by day and reason, and measure', async () => {
   const rows = sampleChain(200, (index) => ({
-    ...(index % 10 === 0 && { ...failure, error: `the key "k${index}" exists, ${index} bytes` }),
+    ...(index % 10 === 0 && {
+      ...failure,
+      error: `the key "k${index}" is no UTF-8, ${index} or 1,${index} more than S3 takes`,
+    }),
     ...(index % 10 === 1 && { status: 'duplicate' as const, started_at: null, uploaded_at: null }),
     ...(index % 10 > 1 && {
       size_bytes: 1_000_000,
@@ -150,7 +161,7 @@ test('stats count by day and reason, and measure', async () => {
     days: [
       { day: new Date().toISOString().slice(0, 10), uploaded: 160, bytes: 160_000_000, duplicates: 20, failed: 20 },
     ],
-    failures: [{ reason: 'the key … exists, N bytes', files: 20 }],
+    failures: [{ reason: 'the key … is no UTF-8, N or N more than S3 takes', files: 20 }],
   });
   const exact = rows.filter(({ status }) => status === 'uploaded').map(({ seq }) => seq / 100);
   expect(Math.abs(Math.log((stats.uploadSeconds.p50 ?? 0) / (exact[79] ?? 1)))).toBeLessThan(0.03);
@@ -158,7 +169,12 @@ test('stats count by day and reason, and measure', async () => {
   expect(await reading(database, (reader) => reader.sizes({}))).toEqual([{ fromBytes: 2 ** 19, files: 160 }]);
 
   const { stdout } = await ledger(database, ['stats'], { columns: 100, env: { NO_COLOR: '1' } });
-  for (const text of ['160 files uploaded, 152.6 MiB', '█████', 'the key … exists, N bytes', 'median'])
+  for (const text of [
+    '160 files uploaded, 152.6 MiB',
+    '█████',
+    'the key … is no UTF-8, N or N more than S3 takes',
+    'median',
+  ])
     expect(stdout).toContain(text);
   expect((await ledger(database, ['stats', '--until', '2020-01-01'])).stdout).toBe('nothing was recorded since 30d\n');
 });
@@ -237,4 +253,39 @@ test('the ledger says who may not read it, and how to', async () => {
   });
   expect((await ledger(database, ['--help'])).stdout).toContain('verify-chain');
   expect((await ledger(database, ['list', '--help'])).stdout).toContain('Usage: dropledger ledger list [options]');
+});
+
+test('a reader of the output who goes away is no failure', async () => {
+  await using database = await postgres.createDatabase();
+  for (let batch = 0; batch < 5; batch += 1) await record(database, sampleChain(1000));
+  await using config = await writeReaderConfig(database);
+  const program = fileURLToPath(new URL('../../bin/dropledger.js', import.meta.url));
+  const pipe = 'set -o pipefail; "$0" ledger export --config "$1" | head -n 1';
+  const { stdout, stderr } = await promisify(execFile)('bash', ['-c', pipe, program, config.file]);
+  expect(JSON.parse(stdout)).toHaveProperty('row_hash');
+  expect(stderr).toBe('');
+});
+
+test('on RDS they log in by a token, as ledger.readerUser', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'dropledger-reader-iam-'));
+  try {
+    await using database = await databaseWith([sampleRow()]);
+    const ca = await createTestCa(join(folder, 'ca'));
+    const credentials = { accessKeyId: 'AKIAREADER', secretAccessKey: 'reader/secret+key' };
+    await using front = await startRdsFront({
+      ...{ certificate: await ca.issue('localhost'), host: 'localhost', region: 'eu-central-1', credentials },
+      logins: { dropledger_reader: database.reader },
+    });
+    await using config = await writeReaderConfig(database);
+    const { ledger: login, ...rest } = JSON.parse(await readFile(config.file, 'utf8'));
+    const iam = { host: 'localhost', port: front.port, database: database.name, region: 'eu-central-1' };
+    const users = { user: login.user, readerUser: login.readerUser, caFile: ca.certFile };
+    await writeFile(config.file, JSON.stringify({ ...rest, ledger: { ...iam, ...users } }));
+    const { accessKeyId, secretAccessKey } = credentials;
+    Object.assign(process.env, { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey });
+    expect(await runCommand(['ledger', 'list', '--config', config.file])).toMatchObject({ code: 0, stderr: '' });
+    expect(front.logins).toEqual([{ user: 'dropledger_reader', answer: 'let in' }]);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
 });

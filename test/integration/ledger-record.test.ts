@@ -36,6 +36,7 @@ const peculiarRows = (): LedgerRow[] => [
     ...{ status: 'failed', error: 'key is longer than 1,024 bytes', sha256: null, object_key: null, etag: null },
     ...{ content_type: null, part_count: null, started_at: null, uploaded_at: null, principal: null },
   }),
+  sampleRow({ modified_at: '0001-01-01T00:00:00.000Z' }),
   sampleRow({ file_owner: '', previous_hash: 'ab'.repeat(32), instance: '' }),
 ];
 

@@ -1,5 +1,5 @@
 /** Folders, bucket, ledger, login and configuration for a daemon under test; and a note of what was dropped. */
-import { chmod, mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { Config } from '../../src/config/schema.ts';
@@ -9,7 +9,7 @@ import { type Daemon, startDaemon } from './daemon.ts';
 import { placeOf, sha256Of } from './daemon-files.ts';
 import type { Environment } from './daemon-program.ts';
 import { type LocalStore, type Store, type StoreKeys, startLocalStore } from './daemon-store.ts';
-import type { TestDatabase, TestPostgres } from './postgres.ts';
+import { fastFolder, type TestDatabase, type TestPostgres } from './postgres.ts';
 
 /** A file that was dropped, and what is to become of it. */
 export interface Drop {
@@ -65,24 +65,19 @@ export interface WorkplaceOptions {
   readonly config?: ConfigChanges;
 }
 
-/** A workplace with the project's own endpoint. */
+/** A workplace with the project's own endpoint, where temporary files are fast. */
 export async function makeWorkplace(options: WorkplaceOptions): Promise<Workplace<LocalStore>> {
-  const folder = await makeFolder();
+  const folder = await makeFolder(fastFolder());
   const store = await startLocalStore(join(folder, 's3'));
   return furnish(folder, store, { AWS_ENDPOINT_URL_STS: store.url }, options, () => store[Symbol.asyncDispose]());
 }
 
-/** A workplace whose bucket is somebody else's. */
+/** A workplace on the disk, whose bucket is somebody else's. */
 export async function makeWorkplaceAt(store: Store, options: WorkplaceOptions): Promise<Workplace> {
-  return furnish(await makeFolder(), store, {}, options, async () => {});
+  return furnish(await makeFolder(tmpdir()), store, {}, options, async () => {});
 }
 
-/** Whoever looks into it must get there: the tests may run as root, and Postgres as nobody. */
-async function makeFolder(): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'dropledger-test-'));
-  await chmod(folder, 0o755);
-  return folder;
-}
+const makeFolder = (parent: string): Promise<string> => mkdtemp(join(parent, 'dropledger-test-'));
 
 async function furnish<S extends Store>(
   folder: string,
@@ -99,7 +94,10 @@ async function furnish<S extends Store>(
   const env = { HOME: home, TZ: 'UTC', ...surroundings };
   const drops: Drop[] = [];
   const daemons: Daemon[] = [];
-  let config = merged(configFor({ inbox, archive, quarantine, journal: place('journal.db'), store, database }), changes);
+  let config = merged(
+    configFor({ inbox, archive, quarantine, journal: place('journal.db'), store, database }),
+    changes,
+  );
   let written = 0;
 
   const workplace: Workplace<S> = {

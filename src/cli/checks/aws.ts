@@ -2,9 +2,8 @@ import { hostname } from 'node:os';
 import type { createCredentials } from '../../aws/credentials.ts';
 import type { Config } from '../../config/schema.ts';
 import type { EventLog } from '../../model.ts';
-import { createS3Client } from '../../s3/client.ts';
 import { resolveBucketEndpoint } from '../../s3/endpoint.ts';
-import { expandPrefix } from '../../s3/object-key.ts';
+import { resolvePrefix } from '../../s3/object-key.ts';
 import { createS3Store } from '../../s3/store-file.ts';
 import { LocalFailure, messageOf, ServiceUnavailable } from '../../service/errors.ts';
 import type { Network } from '../../service/network.ts';
@@ -24,21 +23,14 @@ export async function checkAws(
   log: EventLog,
 ): Promise<CheckResult[]> {
   return [
-    await checkThat('clock', () => compareClocks(config, credentials, network)),
+    await checkThat('clock', () => compareClocks(config, network)),
     await checkThat('credentials', () => describeCredentials(credentials)),
     await checkThat('write access', () => probe(config, credentials, network, log)),
   ];
 }
 
-async function compareClocks({ s3 }: Config, { provider }: Credentials, network: Network): Promise<string> {
-  const client = createS3Client({
-    ...s3,
-    credentials: provider,
-    network,
-    userAgent: `dropledger/${version}`,
-    maxAttempts: 1,
-  });
-  const { origin } = await resolveBucketEndpoint(client, s3.bucket);
+async function compareClocks({ s3 }: Config, network: Network): Promise<string> {
+  const { origin } = await resolveBucketEndpoint({ ...s3, network }, s3.bucket);
   const { headers } = await network
     .exchange({ origin, path: '/', method: 'GET', headers: {} })
     .catch((cause: unknown) => {
@@ -67,7 +59,7 @@ async function describeCredentials(credentials: Credentials): Promise<CheckResul
 }
 
 async function probe({ s3 }: Config, { provider }: Credentials, network: Network, log: EventLog): Promise<string> {
-  const prefix = expandPrefix(s3.prefix, hostname());
+  const prefix = resolvePrefix(s3.prefix, hostname());
   await using store = await createS3Store({
     ...s3,
     credentials: provider,

@@ -34,9 +34,18 @@ const youngMs = 3_600_000;
 export type BucketCheck = ReturnType<typeof createBucketCheck>;
 
 export function createBucketCheck(options: BucketCheckOptions) {
-  const { reader, bucket, place, content, heads, onDifference, onChecked } = options;
+  const { reader, bucket, place, content, heads, onChecked } = options;
   const startedAt = Date.now();
   const young: ListedObject[] = [];
+  const told = new Set<string>();
+
+  /** A sampled row and a listing can meet. */
+  async function onDifference(difference: Difference): Promise<void> {
+    const name = `${difference.kind} ${difference.key}`;
+    if (told.has(name)) return;
+    told.add(name);
+    await options.onDifference(difference);
+  }
 
   async function newestUploads(keys: readonly string[]): Promise<Map<string, UploadedRow>> {
     const rows = await reader.uploadsOf(place.bucket, keys);

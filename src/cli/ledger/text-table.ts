@@ -19,7 +19,7 @@ export function textTable<Row>(columns: readonly Column<Row>[], rows: readonly R
   const widths = columns.map(({ title }, index) =>
     Math.max(widthOf(title), ...cells.map((line) => widthOf(line[index] ?? ''))),
   );
-  fit(widths, columns, looks.columns);
+  shrink(widths, columns, looks.columns);
   const format = (texts: readonly string[], styles: readonly (Style | undefined)[]) =>
     texts
       .map((text, index) => {
@@ -47,7 +47,7 @@ export function textTable<Row>(columns: readonly Column<Row>[], rows: readonly R
 }
 
 /** Takes from the columns that may shrink, the widest first, until all of it fits. */
-function fit<Row>(widths: number[], columns: readonly Column<Row>[], available: number | undefined): void {
+function shrink<Row>(widths: number[], columns: readonly Column<Row>[], available: number | undefined): void {
   if (available === undefined) return;
   const total = () => widths.reduce((sum, width) => sum + width, gap.length * (widths.length - 1));
   const able = () =>

@@ -21,11 +21,15 @@ export interface ReportFacts {
   readonly failures: readonly RecordedRow[];
 }
 
-const own = (name: string) => readFileSync(new URL(name, import.meta.url), 'utf8');
-const plotting = (file: string) => readFileSync(fileURLToPath(import.meta.resolve(`uplot/dist/${file}`)), 'utf8');
+const own = (name: string) => read(new URL(name, import.meta.url).href);
+const plotting = {
+  script: import.meta.resolve('uplot/dist/uPlot.iife.min.js'),
+  style: import.meta.resolve('uplot/dist/uPlot.min.css'),
+};
+const read = (url: string) => readFileSync(fileURLToPath(url), 'utf8');
 
 export function reportPage(facts: ReportFacts): string {
-  const scripts = [plotting('uPlot.iife.min.js'), own('charts.js')];
+  const scripts = [read(plotting.script), own('charts.js')];
   const policy = [
     "default-src 'none'",
     "style-src 'unsafe-inline'",
@@ -41,7 +45,7 @@ export function reportPage(facts: ReportFacts): string {
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>dropledger: ${escaped(period)}</title>
-<style>${plotting('uPlot.min.css')}${own('page.css')}</style>
+<style>${read(plotting.style)}${own('page.css')}</style>
 </head>
 <body>
 <header>
@@ -57,6 +61,7 @@ ${speedSection(stats)}
 ${chartSection('recording', 'Ledger lag', lagSaid(days), days)}
 ${failureSection(stats, failures)}
 ${slowestSection(slowest)}
+${dayTable(days)}
 </main>
 <script type="application/json" id="data">${inScript(chartData(days))}</script>
 ${scripts.map((script) => `<script>${script}</script>`).join('\n')}
@@ -87,8 +92,18 @@ function totals({ uploaded, bytes, duplicates, failed, uploadSeconds, recordingS
 
 function chartSection(name: string, title: string, said: string, days: readonly DayStats[]): string {
   if (days.length === 0) return section(name, title, '<p class="note">Nothing was recorded.</p>');
+  return section(
+    name,
+    title,
+    `<figure><div class="chart" data-chart="${name}" role="img" aria-label="${escaped(`${title}. ${said}`)}"></div>
+<figcaption>${escaped(said)}</figcaption></figure>`,
+  );
+}
+
+/** The figures of all charts, for who can't see them or wants to copy them. */
+function dayTable(days: readonly DayStats[]): string {
   const rows = days.map((day) => [
-    cell(day.day),
+    wholeCell(day.day),
     number(countText(day.uploaded)),
     number(countText(day.duplicates)),
     number(countText(day.failed)),
@@ -96,13 +111,7 @@ function chartSection(name: string, title: string, said: string, days: readonly 
     number(secondsText(day.longestRecordingSeconds)),
   ]);
   const heads = ['Day', '#Uploaded', '#Duplicates', '#Failed', '#Bytes', '#Longest lag'];
-  return section(
-    name,
-    title,
-    `<figure><div class="chart" data-chart="${name}" role="img" aria-label="${escaped(`${title}. ${said}`)}"></div>
-<figcaption>${escaped(said)}</figcaption></figure>
-<details><summary>As a table</summary>${table(heads, rows)}</details>`,
-  );
+  return section('days', 'By day', `<details><summary>All figures as a table</summary>${table(heads, rows)}</details>`);
 }
 
 const section = (name: string, title: string, content: string): string =>
