@@ -8,7 +8,7 @@ import { type Folder, identityAt, sameFile } from './folder.ts';
 import { createIgnoreName, createIgnoreRule } from './ignore.ts';
 import { type ScanTotals, scan } from './scan.ts';
 import { createSettler } from './settle.ts';
-import { watchFolder } from './watch.ts';
+import { type FolderWatch, watchFolder } from './watch.ts';
 
 /** What is known of a path: `waits` until the daemon has dealt with it, `rests` in the folder for good. */
 export type Known = { readonly kind: 'waits' } | { readonly kind: 'rests'; readonly identity: FileIdentity };
@@ -22,7 +22,6 @@ export interface IntakeOptions {
   /** False on network file systems. */
   readonly trustTimes: boolean;
   readonly log: EventLog;
-  readonly watch?: typeof watchFolder;
   known(path: RelativePath): Known | undefined;
   onSettled(files: readonly SettledFile[]): Promise<void>;
   /** After each scan of the whole folder; the next one waits for it. */
@@ -42,6 +41,8 @@ const eventGraceMs = 1000;
 const leastPauseMs = 1000;
 /** Paths remembered to tell which files no event told of; beyond that it is only counted. */
 const mostRemembered = 100_000;
+/** With more files than these in the folder at a scan, watching waits for one that finds fewer. */
+const mostWatched = 20_000;
 
 /**
  * Brings files from the drop folder to rest and hands them over. Events are a hint, the scan is the truth: it runs at
@@ -58,7 +59,9 @@ export function createIntake(options: IntakeOptions) {
   let foundByRescan = 0;
   let isGap = false;
   let endPause = () => {};
-  let walking = Promise.resolve();
+  let watch: FolderWatch | undefined;
+  /** Whether events should have told of all that the next scan finds. */
+  let toldOfAll = false;
 
   const warnOnce = (about: string, fields: Record<string, string | undefined>, message: string) => {
     if (warned.has(about)) return;
@@ -87,46 +90,44 @@ export function createIntake(options: IntakeOptions) {
     onError: (error) => warnNotTaken(error),
   });
 
-  const hint = (path: RelativePath): void => {
-    if (hinted.size < mostRemembered) hinted.add(path);
-  };
-
-  const watch = (options.watch ?? watchFolder)({
-    folder,
-    ignore: ignoreName,
-    onHint: (path) => {
-      hint(path);
-      if (!settler.offerNow(path)) rescanSoon(); // too many at once: a scan waits for room, events cannot
-    },
-    onFolder: (path) => {
-      walking = walking.then(() => walkNew(path));
-    },
-    onUnwatched: (reason) =>
-      warnOnce(`unwatched ${reason}`, { error: reason }, 'a folder cannot be watched; new files there are found later'),
-  });
-
-  /** A folder that came while we watch, and what is in it. */
-  const walkNew = async (from: RelativePath): Promise<void> => {
-    const onFile = (path: RelativePath) => {
-      hint(path);
-      return settler.offer(path);
-    };
-    await scan(
-      { folder, ignore: ignoreName, from, onFolder: watch.cover, onFile, onUnreadable: warnUnreadable },
-      stop.signal,
-    ).catch((error: unknown) => {
-      if (!stop.signal.aborted) warnNotTaken(error);
+  const beginToWatch = (): FolderWatch =>
+    watchFolder({
+      folder,
+      ignore: ignoreRule,
+      onHint: (path) => {
+        if (hinted.size < mostRemembered) hinted.add(path);
+        if (!settler.offerNow(path)) rescanSoon(); // too many at once: a scan waits for room, events cannot
+      },
+      onReady: () => {
+        // What came between the scan and the first watch has no event, and none was missed.
+        isGap = true;
+        toldOfAll = false;
+        endPause();
+      },
+      onGap: (reason) => {
+        warnOnce(`gap ${reason}`, { error: reason }, 'events from the drop folder may have been missed');
+        rescanSoon();
+      },
     });
+
+  /** A backlog is worked off by scans: the watcher would remember each of its files, about 1.5 KB a file. */
+  const watchIfSmall = ({ files }: ScanTotals): void => {
+    if (watch !== undefined || stop.signal.aborted) return;
+    if (files <= mostWatched) {
+      watch = beginToWatch();
+    } else {
+      const hint = `lower dropFolder.rescanSeconds (now ${options.rescanSeconds()}) if that is too slow`;
+      warnOnce('many', { files: String(files), hint }, 'many files wait or stay here: new ones are found by rescans');
+    }
   };
 
   /** Whether the file at a path is news; `missed` gathers those that no event told of. */
-  const consider = async (path: RelativePath, missed: RelativePath[] | undefined): Promise<void> => {
+  const consider = async (path: RelativePath, missed: RelativePath[]): Promise<void> => {
     const what = known(path);
     if (what?.kind === 'waits') return;
     if (what?.kind === 'rests' && !(await isOther(path, what.identity))) return;
-    if (missed !== undefined && missed.length < mostRemembered && hinted.size < mostRemembered) {
-      if (settler.observing(path) === undefined && !hinted.has(path)) missed.push(path);
-    }
+    const isMissed = settler.observing(path) === undefined && !hinted.has(path);
+    if (isMissed && hinted.size < mostRemembered && missed.length < mostRemembered) missed.push(path);
     await settler.offer(path);
   };
 
@@ -141,9 +142,12 @@ export function createIntake(options: IntakeOptions) {
     }
   };
 
-  const scanOnce = async (isFirst: boolean): Promise<void> => {
+  const scanOnce = async (): Promise<void> => {
     const startedAt = Date.now();
     const missed: RelativePath[] = [];
+    const eventsTold = toldOfAll;
+    toldOfAll = watch !== undefined;
+    await watch?.checkRoot();
     if (!(await folderIsThere(folder))) {
       return warnOnce(
         'root',
@@ -152,13 +156,12 @@ export function createIntake(options: IntakeOptions) {
       );
     }
     warned.delete('root');
-    const onFile = (path: RelativePath) => consider(path, isFirst ? undefined : missed);
     const totals = await scan(
-      { folder, ignore: ignoreName, onFolder: watch.cover, onFile, onUnreadable: warnUnreadable },
+      { folder, ignore: ignoreName, onFile: (path) => consider(path, missed), onUnreadable: warnUnreadable },
       stop.signal,
     );
-    watch.forgetUncovered();
-    if (missed.length > 0) await tellMissed(missed);
+    if (eventsTold && missed.length > 0) await tellMissed(missed);
+    watchIfSmall(totals);
     hinted.clear();
     report = { ...totals, at: new Date(), ms: Date.now() - startedAt, foundByRescan };
     await options.afterScan(totals);
@@ -200,11 +203,11 @@ export function createIntake(options: IntakeOptions) {
     for (;;) {
       await pause();
       isGap = false;
-      await scanOnce(false);
+      await scanOnce();
     }
   };
 
-  const firstScan = scanOnce(true);
+  const firstScan = scanOnce();
   const scanning = firstScan.then(keepScanning).catch((error: unknown) => {
     if (!stop.signal.aborted) throw error;
   });
@@ -228,9 +231,8 @@ export function createIntake(options: IntakeOptions) {
 
     async [Symbol.asyncDispose]() {
       stop.abort(new Error('stopping'));
-      await watch[Symbol.asyncDispose]();
+      await watch?.[Symbol.asyncDispose]();
       await settler[Symbol.asyncDispose]();
-      await walking;
       await scanning.catch(() => undefined);
     },
   };

@@ -20,28 +20,20 @@ export interface ScanTotals {
 export interface ScanOptions {
   readonly folder: Folder;
   readonly ignore: IgnoreName;
-  /** Where the walk begins: the folder itself by default. */
-  readonly from?: RelativePath;
-  /** Called for each folder before it is read; the walk goes on when it resolves. */
-  onFolder?(path: RelativePath): Promise<void>;
   /** Called for each regular file; the walk goes on when it resolves. */
   onFile(path: RelativePath): Promise<void> | void;
   onUnreadable(path: RelativePath, error: unknown): void;
 }
 
 /**
- * Walks the drop folder (or a part of it) once, names as bytes, and never follows a symlink. It looks at names alone (`readdir` tells
+ * Walks the drop folder once, names as bytes, and never follows a symlink. It looks at names alone (`readdir` tells
  * files from folders), so that 100,000 files cost a fraction of a second.
  */
-export async function scan(
-  { folder, ignore, from = '' as RelativePath, onFolder, onFile, onUnreadable }: ScanOptions,
-  signal: AbortSignal,
-) {
+export async function scan({ folder, ignore, onFile, onUnreadable }: ScanOptions, signal: AbortSignal) {
   const totals = { files: 0, folders: 0, ignored: 0, special: 0, unreadable: 0 };
-  const waiting: RelativePath[] = [from];
+  const waiting: RelativePath[] = ['' as RelativePath];
   for (let at = waiting.pop(); at !== undefined; at = waiting.pop()) {
     try {
-      await onFolder?.(at);
       for await (const entry of await openFolderForNames(pathIn(folder, at))) {
         signal.throwIfAborted();
         const name = pathFromBytes(entry.name as unknown as Uint8Array);

@@ -1,113 +1,69 @@
-import { type FSWatcher, watch } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { type FSWatcher, watch } from 'chokidar';
 import type { RelativePath } from '../model.ts';
-import { codeOf, messageOf } from '../service/errors.ts';
-import { joinPath, pathFromBytes } from '../service/path-bytes.ts';
-import { type Folder, isGone, pathIn } from './folder.ts';
-import type { IgnoreName } from './ignore.ts';
+import { messageOf } from '../service/errors.ts';
+import { pathFromText } from '../service/path-bytes.ts';
+import type { Folder } from './folder.ts';
+import type { IgnoreRule } from './ignore.ts';
 
 export interface WatchOptions {
   readonly folder: Folder;
-  readonly ignore: IgnoreName;
+  readonly ignore: IgnoreRule;
   /** Something may have happened to this file. It is a hint: it may be wrong, late or missing. */
   onHint(path: RelativePath): void;
-  /** A folder came, or came back: it is to be walked, and each folder in it watched before it is read. */
-  onFolder(path: RelativePath): void;
-  /** A folder cannot be watched: what comes there is found by rescans alone. */
-  onUnwatched(reason: string): void;
-}
-
-export type FolderWatch = AsyncDisposable & {
-  /** Watches this one folder from now on, if it is not watched already. */
-  cover(path: RelativePath): Promise<void>;
-  /** Forgets the folders that were not covered since it was called last: a whole walk did not come upon them. */
-  forgetUncovered(): void;
-};
-
-interface Watched {
-  readonly ino: bigint;
-  readonly watcher: FSWatcher;
-  covered: boolean;
+  /** From now on events come. */
+  onReady(): void;
+  /** Hints may have been missed: the folder should be compared soon. */
+  onGap(reason: string): void;
 }
 
 /**
- * Hints about the drop folder from inotify, one watch a folder. What this does not know: whether a file is complete,
- * new, or known; and of events lost in an overflow it never learns (libuv keeps that to itself). The rescan does.
+ * Hints about the drop folder from inotify. What this does not know: whether a file is complete, new, or known; and
+ * names that are not UTF-8, and events lost in an overflow, never reach it (Node reports neither). The rescan does.
  */
-export function watchFolder({ folder, ignore, onHint, onFolder, onUnwatched }: WatchOptions): FolderWatch {
-  const { calls } = folder;
-  const watches = new Map<RelativePath, Watched>();
-  let closed = false;
+export function watchFolder({ folder, ignore, onHint, onReady, onGap }: WatchOptions) {
+  const root = folder.path.toString();
+  const relative = (path: string): RelativePath => pathFromText(path.slice(root.length + 1));
+  let watcher: FSWatcher;
+  let watched = folder.ino;
 
-  const forget = (path: RelativePath): void => {
-    watches.get(path)?.watcher.close();
-    watches.delete(path);
+  const start = () => {
+    watcher = watch(root, {
+      ignoreInitial: true, // the scan at start has it, with names as bytes
+      followSymlinks: false,
+      atomic: false, // would hide *~ and editors' temporary files by a rule of its own
+      ignorePermissionErrors: true,
+      ignored: (path) => path.length > root.length && ignore(relative(path)) !== undefined,
+    });
+    watcher.on('add', (path) => onHint(relative(path)));
+    watcher.on('change', (path) => onHint(relative(path)));
+    watcher.on('ready', onReady);
+    watcher.on('error', (error) => onGap(explain(error)));
   };
-
-  /** With what is below it: it was moved away, or removed. */
-  const forgetTree = (path: RelativePath): void => {
-    if (!watches.has(path)) return;
-    const below = path === '' ? '' : `${path}/`;
-    for (const other of [...watches.keys()]) {
-      if (other === path || other.startsWith(below)) forget(other);
-    }
-  };
-
-  const start = (path: RelativePath, ino: bigint): void => {
-    try {
-      const watcher = watch(pathIn(folder, path), { encoding: 'buffer' }, (kind, name) => {
-        if (name !== null) heard(joinPath(path, pathFromBytes(name)), kind).catch(tellUnwatched);
-      });
-      watcher.on('error', tellUnwatched);
-      watches.set(path, { ino, watcher, covered: true });
-    } catch (error) {
-      if (!isGone(error)) tellUnwatched(error);
-    }
-  };
-
-  const tellUnwatched = (error: unknown): void => {
-    if (!closed) onUnwatched(explain(error));
-  };
-
-  /** `rename`: a name came or went. `change`: bytes or attributes of what it names. */
-  const heard = async (path: RelativePath, kind: 'rename' | 'change'): Promise<void> => {
-    if (closed || ignore(path.slice(path.lastIndexOf('/') + 1) as RelativePath) !== undefined) return;
-    if (kind === 'change') return onHint(path);
-    const stats = await calls.lstat(pathIn(folder, path));
-    if (closed) return;
-    if (stats?.isDirectory()) onFolder(path);
-    else if (stats?.isFile()) onHint(path);
-    if (!stats?.isDirectory()) forgetTree(path);
-  };
+  start();
 
   return {
-    async cover(path) {
-      const stats = await calls.lstat(pathIn(folder, path));
-      const known = watches.get(path);
-      if (closed || stats === undefined) return;
-      if (known?.ino === stats.ino) {
-        known.covered = true;
-      } else {
-        forgetTree(path); // another folder by that name: the watch stayed with the old one
-        start(path, stats.ino);
-      }
+    /** The root may have been renamed away and made again: the watch would stay with the old one. */
+    async checkRoot(): Promise<void> {
+      const ino = await stat(folder.path, { bigint: true }).then(
+        (stats) => stats.ino,
+        () => undefined,
+      );
+      if (ino === undefined || ino === watched) return;
+      watched = ino;
+      await watcher.close();
+      start();
+      onGap('the drop folder was replaced by another of the same name');
     },
 
-    forgetUncovered() {
-      for (const [path, watched] of watches) {
-        if (!watched.covered) forget(path);
-        watched.covered = false;
-      }
-    },
-
-    async [Symbol.asyncDispose]() {
-      closed = true;
-      for (const path of [...watches.keys()]) forget(path);
-    },
+    [Symbol.asyncDispose]: () => watcher.close(),
   };
 }
 
+export type FolderWatch = ReturnType<typeof watchFolder>;
+
 function explain(error: unknown): string {
-  const code = codeOf(error);
+  const code = (error as { code?: unknown } | null)?.code;
   if (code === 'ENOSPC') {
     return 'no inotify watches are left, so new files are found by rescans alone: raise fs.inotify.max_user_watches';
   }

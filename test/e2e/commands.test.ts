@@ -11,11 +11,19 @@ import { usePostgres } from '../support/postgres.ts';
 const postgres = usePostgres();
 
 describe('the command line', () => {
-  test.concurrent.each(['run', 'check', 'migrate', 'demo'])('%s --help', async (command) => {
-    const { code, stdout, stderr } = await runProgram([command, '--help']);
-    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-    expect(stdout).toMatch(new RegExp(`^Usage: dropledger ${command} `));
-    expect((await runProgram(['--help'])).stdout).toContain(`\n  ${command} `);
+  test.concurrent('--help names every command, and each helps with itself', async () => {
+    const { code, stdout } = await runProgram(['--help']);
+    const list = stdout.slice(stdout.indexOf('Commands:\n'), stdout.indexOf('\n\ndropledger COMMAND'));
+    const commands = [...list.matchAll(/^ {2}([a-z]+) /gm)].map(([, name = '']) => name);
+    expect({ code, commands }).toEqual({
+      code: 0,
+      commands: expect.arrayContaining(['run', 'check', 'migrate', 'demo']),
+    });
+    for (const command of commands) {
+      const help = await runProgram([command, '--help']);
+      expect({ code: help.code, stderr: help.stderr }, command).toEqual({ code: 0, stderr: '' });
+      expect(help.stdout).toMatch(new RegExp(`^Usage: dropledger ${command} `));
+    }
   });
 
   test.concurrent('what it does not know is exit 64, with one line that names it and one that helps', async () => {
