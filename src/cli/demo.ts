@@ -98,7 +98,7 @@ async function makePlaces(): Promise<Places> {
 
 async function writeConfig(places: Places, endpoint: string, ledger: DemoLedger): Promise<Config> {
   const file = join(places.top, 'config.json');
-  const { host, port, database, writerPasswordFile } = ledger;
+  const { host, port, database, writerPasswordFile, readerPasswordFile } = ledger;
   const text = JSON.stringify(
     {
       dropFolder: {
@@ -116,6 +116,8 @@ async function writeConfig(places: Places, endpoint: string, ledger: DemoLedger)
         user: 'dropledger_writer',
         auth: 'password',
         passwordFile: writerPasswordFile,
+        readerUser: 'dropledger_reader',
+        readerPasswordFile,
         tls: 'off',
       },
       journal: { path: join(places.top, 'journal.db') },
@@ -212,7 +214,9 @@ and see them arrive, as plain files, in
   ${join(places.s3, bucket)}
 What cannot be uploaded is in ${places.quarantine}, with a reason beside it.
 
-Ask the ledger (if psql is installed):
+Ask the ledger, from another terminal:
+  bin/dropledger.js ledger list --config ${join(places.top, 'config.json')}
+or in SQL, if psql is installed:
   PGPASSWORD=$(cat ${readerPasswordFile}) psql -h ${host} -p ${port} -U dropledger_reader ${database} \\
     -c 'SELECT recorded_at, status, size_bytes, path FROM dropledger.uploads ORDER BY id'
 

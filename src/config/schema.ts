@@ -124,6 +124,7 @@ const ledger = z.strictObject({
   database: name,
   user: name.describe('The login role that writes, such as dropledger_writer.'),
   readerUser: name.optional().describe('The login role for the commands that read; absent: user.'),
+  readerPasswordFile: absolutePath.optional().describe('The password of readerUser; absent: passwordFile.'),
   region: name.optional().describe('The region of the database; absent: s3.region.'),
   auth: z.enum(['iam', 'password']).default('iam').describe('iam: a fresh RDS token for each login.'),
   passwordFile: absolutePath.optional().describe('Required for "password": a file that only this user can read.'),

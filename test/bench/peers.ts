@@ -36,7 +36,12 @@ export async function findPeers({ url, caFile }: Target, scratch: string): Promi
   const awsConfig = join(scratch, 'aws-config');
   await mkdir(scratch, { recursive: true });
 
-  const all: { name: string; program: string; versionOf: string; command: (from: string, t: Tuning) => Promise<string[]> }[] = [
+  const all: {
+    name: string;
+    program: string;
+    versionOf: string;
+    command: (from: string, t: Tuning) => Promise<string[]>;
+  }[] = [
     {
       name: 'rclone',
       program: '/usr/bin/rclone',
@@ -90,7 +95,13 @@ async function locate(program: string): Promise<string | undefined> {
   const folders = program.startsWith('/') ? [''] : (process.env['PATH'] ?? '').split(':');
   for (const folder of folders) {
     const path = program.startsWith('/') ? program : join(folder, program);
-    if (await access(path).then(() => true, () => false)) return path;
+    if (
+      await access(path).then(
+        () => true,
+        () => false,
+      )
+    )
+      return path;
   }
   return undefined;
 }
@@ -106,7 +117,8 @@ async function measure(program: string, args: readonly string[], env: Record<str
   });
   let usage: Usage = { cpuSeconds: 0, peakRssMb: 0, rssMb: 0 };
   const watching = setInterval(() => {
-    usage = usageOf(child.pid ?? 0) ?? usage;
+    const now = usageOf(child.pid ?? 0) ?? usage;
+    usage = { ...now, peakRssMb: Math.max(now.peakRssMb, usage.peakRssMb) }; // a zombie has none
   }, 20);
   const code = await new Promise((resolve) => child.once('close', resolve));
   clearInterval(watching);

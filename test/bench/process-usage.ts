@@ -1,7 +1,8 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 
 /** What a process has used so far; from `/proc`, so without its help. */
 export interface Usage {
+  /** Its threads' time, in the kernel's too. */
   readonly cpuSeconds: number;
   /** The most resident memory it ever had, in MB (10^6 bytes). */
   readonly peakRssMb: number;
@@ -11,32 +12,23 @@ export interface Usage {
 /** The kernel counts in hundredths of a second on every Linux (USER_HZ). */
 const ticksPerSecond = 100;
 
-/** Of the process and all below it; undefined once it has ended. */
+/** Undefined once the process has ended. */
 export function usageOf(pid: number): Usage | undefined {
   try {
     const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    // proc_pid_stat(5): the name in brackets may hold anything; utime and stime are the 12th and 13th behind it
+    const [utime, stime] = stat
+      .slice(stat.lastIndexOf(')') + 2)
+      .split(' ')
+      .slice(11, 13);
     const megabytes = (name: string) => (Number(new RegExp(`${name}:\\s+(\\d+)`).exec(status)?.[1] ?? 0) * 1024) / 1e6;
-    const below = childrenOf(pid).flatMap((child) => usageOf(child) ?? []);
-    const sum = (pick: (usage: Usage) => number) => below.reduce((total, usage) => total + pick(usage), 0);
     return {
-      cpuSeconds: cpuSecondsOf(pid) + sum(({ cpuSeconds }) => cpuSeconds),
-      peakRssMb: megabytes('VmHWM') + sum(({ peakRssMb }) => peakRssMb),
-      rssMb: megabytes('VmRSS') + sum(({ rssMb }) => rssMb),
+      cpuSeconds: (Number(utime) + Number(stime)) / ticksPerSecond,
+      peakRssMb: megabytes('VmHWM'),
+      rssMb: megabytes('VmRSS'),
     };
   } catch {
     return undefined;
   }
-}
-
-/** Its threads' time, and that of children that have ended (fields 14 to 17 of proc_pid_stat(5)). */
-function cpuSecondsOf(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return fields.slice(11, 15).reduce((ticks, field) => ticks + Number(field), 0) / ticksPerSecond;
-}
-
-function childrenOf(pid: number): number[] {
-  return readdirSync(`/proc/${pid}/task`).flatMap((thread) =>
-    readFileSync(`/proc/${pid}/task/${thread}/children`, 'utf8').split(' ').filter(Boolean).map(Number),
-  );
 }

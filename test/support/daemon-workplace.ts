@@ -144,10 +144,13 @@ async function furnish<S extends Store>(
     },
     async [Symbol.asyncDispose]() {
       const ends = await Promise.allSettled(daemons.map((daemon) => daemon[Symbol.asyncDispose]()));
-      await closeStore();
-      await postgres.start(); // a test that failed may have left it stopped
-      await database[Symbol.asyncDispose]();
-      await rm(folder, { recursive: true, force: true });
+      try {
+        await closeStore();
+        await postgres.start(); // a test that failed may have left it stopped
+        await database[Symbol.asyncDispose]();
+      } finally {
+        await rm(folder, { recursive: true, force: true });
+      }
       const failed = ends.find((end) => end.status === 'rejected');
       if (failed !== undefined) throw failed.reason;
     },

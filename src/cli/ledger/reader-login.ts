@@ -13,7 +13,7 @@ import { warningsTo } from '../warnings.ts';
 export const readerOptions = {
   ...configOption,
   user: { value: 'NAME', describe: 'log in as this user instead of ledger.readerUser' },
-  'password-file': { value: 'FILE', describe: "that user's password, instead of ledger.passwordFile" },
+  'password-file': { value: 'FILE', describe: "that user's password, instead of the configured one" },
 } as const satisfies Record<string, CommandOption>;
 
 export interface ReaderLogin extends AsyncDisposable {
@@ -35,7 +35,7 @@ export async function openReader(given: GivenOptions, around: Surroundings): Pro
     createLedgerPool({
       ...target,
       user: textOf(given, 'user') ?? config.ledger.readerUser ?? target.user,
-      passwordFile: textOf(given, 'password-file') ?? target.passwordFile,
+      passwordFile: textOf(given, 'password-file') ?? config.ledger.readerPasswordFile ?? target.passwordFile,
       credentials: provider,
       log: warningsTo(around.stderr),
       statementTimeoutMs: 0, // Somebody waits, and ends it when it takes too long.

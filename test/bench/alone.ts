@@ -1,0 +1,121 @@
+/** The cases that no peer has: latency, backlogs, and the way from the drop to the row. */
+import { rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { makeSampleFiles } from './sample-files.ts';
+import { passThrough, reached, type Target, type Workplace } from './workplace.ts';
+
+export interface LatencyFigures {
+  readonly filesPerSecond: number;
+  /** `concurrency / latency`: what no client can exceed. */
+  readonly most: number;
+}
+
+/** Small files to an endpoint that takes its time; the daemon as it is configured by default. */
+export async function latencyCase(
+  { workplace, target, latencyMs }: { workplace: Workplace; target: Target; latencyMs: number },
+  count: number,
+): Promise<LatencyFigures> {
+  const concurrency = 8;
+  const files = await makeSampleFiles(join(workplace.folder, 'files'), count, 4096);
+  const daemon = workplace.start(target, { s3: { concurrency } });
+  await daemon.ready;
+  await sleep(2500);
+  const seconds = await passThrough(workplace, files, 'latency');
+  await daemon.stop();
+  return { filesPerSecond: count / seconds, most: (concurrency / latencyMs) * 1000 };
+}
+
+export interface BacklogFigures {
+  readonly count: number;
+  /** From the start of the process, and from READY (negative: before it). */
+  readonly firstUploadAfterStartMs: number;
+  readonly firstUploadAfterReadyMs: number;
+  readonly seconds: number;
+  readonly peakRssMb: number;
+  readonly loopDelayP99Ms: number;
+  readonly loopDelayMaxMs: number;
+  /** Files a second in each tenth of the backlog: level where it is linear. */
+  readonly filesPerSecondByTenth: readonly number[];
+}
+
+/** Files that are there when the daemon starts. */
+export async function backlogCase(
+  { workplace, target }: { workplace: Workplace; target: Target },
+  count: number,
+): Promise<BacklogFigures> {
+  const files = await makeSampleFiles(join(workplace.folder, 'files'), count, 16);
+  await rename(files.folder, join(workplace.inbox, 'backlog'));
+  await sleep(2500);
+  const daemon = workplace.start(target, { s3: { concurrency: 32 } });
+  let readyAtMs = 0;
+  void daemon.ready.then(() => {
+    readyAtMs = performance.now();
+  });
+  const tenths: number[] = [];
+  let lastAtMs = daemon.startedAtMs;
+  for (let tenth = 1; tenth <= 10; tenth += 1) {
+    const goal = Math.ceil((count * tenth) / 10);
+    await reached(() => daemon.uploaded() >= goal, 20);
+    const nowMs = performance.now();
+    tenths.push((count / 10 / (nowMs - lastAtMs)) * 1000);
+    lastAtMs = nowMs;
+  }
+  await reached(async () => (await workplace.rows()) >= count, 500);
+  const seconds = (performance.now() - daemon.startedAtMs) / 1000;
+  const { peakRssMb } = daemon.usage();
+  const { p99Ms, maxMs } = await daemon.stop();
+  const firstAtMs = daemon.firstUploadAtMs() ?? Number.NaN;
+  return {
+    count,
+    firstUploadAfterStartMs: firstAtMs - daemon.startedAtMs,
+    firstUploadAfterReadyMs: firstAtMs - readyAtMs,
+    seconds,
+    peakRssMb,
+    loopDelayP99Ms: p99Ms,
+    loopDelayMaxMs: maxMs,
+    filesPerSecondByTenth: tenths,
+  };
+}
+
+export interface DropToRowFigures {
+  readonly files: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  readonly maxMs: number;
+}
+
+/** Files renamed in, a hundred a second; from the rename to the transaction that recorded them (`recorded_at`). */
+export async function dropToRowCase(
+  { workplace, target }: { workplace: Workplace; target: Target },
+  count: number,
+): Promise<DropToRowFigures> {
+  const perSecond = 100;
+  const daemon = workplace.start(target, { dropFolder: { settleMs: 0 } });
+  await daemon.ready;
+  await sleep(1000);
+  const droppedAt = new Map<string, number>();
+  const began = performance.now();
+  for (let n = 0; n < count; n += 1) {
+    const name = `drop-${n}.bin`;
+    await writeFile(join(workplace.folder, name), `content of ${n}`);
+    await sleep(Math.max(0, began + (n * 1000) / perSecond - performance.now()));
+    droppedAt.set(name, performance.timeOrigin + performance.now());
+    await rename(join(workplace.folder, name), join(workplace.inbox, name));
+  }
+  const recorded = `path LIKE 'drop-%'`;
+  await reached(async () => {
+    const [row] = await workplace.query(`SELECT count(*) AS rows FROM dropledger.uploads WHERE ${recorded}`);
+    return Number(row?.['rows']) >= count;
+  });
+  const rows = await workplace.query(
+    `SELECT path, extract(epoch FROM recorded_at) * 1000 AS at FROM dropledger.uploads WHERE ${recorded}`,
+  );
+  await daemon.stop();
+  const tookMs = rows
+    .map((row) => Number(row['at']) - (droppedAt.get(String(row['path'])) ?? 0))
+    .toSorted((a, b) => a - b);
+  const quantile = (share: number) =>
+    tookMs[Math.min(tookMs.length - 1, Math.floor(tookMs.length * share))] ?? Number.NaN;
+  return { files: count, p50Ms: quantile(0.5), p99Ms: quantile(0.99), maxMs: quantile(1) };
+}
