@@ -5,6 +5,7 @@
 import { hostname } from 'node:os';
 import { createCredentials } from './aws/credentials.ts';
 import { watchExpiry } from './aws/expiry-watch.ts';
+import { namingSource } from './aws/naming-source.ts';
 import { journalPath, ledgerTarget } from './config/places.ts';
 import type { Config } from './config/schema.ts';
 import { createDisposal } from './disposal.ts';
@@ -91,11 +92,12 @@ export async function runDaemon(config: Config, around: DaemonSurroundings): Pro
   await using s3 = await createS3Store({ ...bucket, credentials: provider, network, log, userAgent });
   await using pool = createLedgerPool({ ...ledgerTarget(config), credentials: provider, log });
 
+  const probe = namingSource(credentials, s3.probe);
   let principal: string | null = null;
   const askAws = async (signal: AbortSignal) => {
     if (gate.isClosed()) await credentials.refresh();
     principal = (await credentials.identity())?.arn ?? null;
-    await s3.probe(prefix, signal);
+    await probe(prefix, signal);
   };
 
   await using disposals = createDisposalQueue({
@@ -150,7 +152,7 @@ export async function runDaemon(config: Config, around: DaemonSurroundings): Pro
     conflictKey,
     conflictKeyById,
     contentType: contentTypeOf,
-    store: s3.store,
+    store: namingSource(credentials, s3.store),
     settleAnew: (path) => intake.offer(path),
     folderIsThere: () => folderIsThere(folders.dropFolder),
     rowWaits: outbox.wake,

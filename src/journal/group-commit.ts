@@ -7,6 +7,8 @@ export type Commit = <T>(work: () => T) => Promise<T>;
 const restPerCommit = 2;
 const leastRestMs = 1;
 const mostRestMs = 20;
+/** What is gathered is done in slices of this length: the event loop has other work. */
+const sliceMs = 15;
 
 /**
  * Gathers what is asked for in one turn of the event loop into one transaction, so that many files share one fsync;
@@ -19,7 +21,7 @@ export function createGroupCommit(database: DatabaseSync): Commit {
     resolve(value: unknown): void;
     reject(error: unknown): void;
   }
-  let waiting: Waiting[] = [];
+  const waiting: Waiting[] = [];
   let restsUntilMs = 0;
 
   /** `failed`: `work` itself threw, not the transaction around it (a full disk, say), which would fail again. */
@@ -53,23 +55,52 @@ export function createGroupCommit(database: DatabaseSync): Commit {
     }
   };
 
+  /** As many as fit into the slice, and one at least. */
   const flush = () => {
-    const group = waiting;
-    waiting = [];
+    const endsAtMs = performance.now() + sliceMs;
+    let count = 0;
+    const doSome = () => {
+      const results: unknown[] = [];
+      for (const { work } of waiting) {
+        count += 1;
+        results.push(work());
+        if (performance.now() > endsAtMs) break;
+      }
+      return results;
+    };
     try {
-      const outcome = inTransaction(() => group.map(({ work }) => work()));
-      if ('failed' in outcome) return group.length === 1 ? group[0]?.reject(outcome.failed) : oneByOne(group);
-      for (const [index, { resolve }] of group.entries()) resolve(outcome.result[index]);
+      const outcome = inTransaction(doSome);
+      const group = waiting.splice(0, count);
+      if ('result' in outcome) for (const [index, { resolve }] of group.entries()) resolve(outcome.result[index]);
+      else if (group.length === 1) group[0]?.reject(outcome.failed);
+      else oneByOne(group);
     } catch (error) {
-      for (const { reject } of group) reject(error);
+      for (const { reject } of waiting.splice(0)) reject(error);
     }
+    if (waiting.length > 0) schedule();
+  };
+
+  const schedule = () => {
+    const restMs = restsUntilMs - performance.now();
+    if (restMs <= 0) setImmediate(flush);
+    else setTimeout(flush, restMs);
   };
 
   return <T>(work: () => T) =>
     new Promise<T>((resolve, reject) => {
-      if (waiting.push({ work, resolve: (value) => resolve(value as T), reject }) > 1) return;
-      const restMs = restsUntilMs - performance.now();
-      if (restMs <= 0) setImmediate(flush);
-      else setTimeout(flush, restMs);
+      if (waiting.push({ work, resolve: (value) => resolve(value as T), reject }) === 1) schedule();
     });
+}
+
+/** So many small statements take a few milliseconds. */
+const itemsInAPiece = 64;
+
+/** The same work for many items, in pieces that fit into slices; each piece is done whole, or not at all. */
+export async function commitInPieces<Item>(commit: Commit, items: readonly Item[], work: (item: Item) => void) {
+  const pieces: Promise<void>[] = [];
+  for (let at = 0; at < items.length; at += itemsInAPiece) {
+    const piece = items.slice(at, at + itemsInAPiece);
+    pieces.push(commit(() => piece.forEach((item) => work(item))));
+  }
+  await Promise.all(pieces);
 }

@@ -2,7 +2,7 @@ import type { DatabaseSync } from 'node:sqlite';
 import { v7 as uuidv7 } from 'uuid';
 import type { Disposition, LedgerRow, OutboxRow, OutboxStore } from '../model.ts';
 import { onlyTouched, type QueuedFile } from './file-rows.ts';
-import type { Commit } from './group-commit.ts';
+import { type Commit, commitInPieces } from './group-commit.ts';
 import { identityFromText } from './identity-text.ts';
 import type { MultipartJournal } from './multipart-uploads.ts';
 import type { StoredContent, StoredObjectsJournal } from './stored-objects.ts';
@@ -90,13 +90,10 @@ export function createOutboxJournal(
       }));
     },
     async recorded(rows) {
-      const sent = await commit(() => {
-        let removed = 0;
-        for (const { position, fileId } of rows) {
-          removed += Number(remove.run(position).changes);
-          setRecorded.run(fileId);
-        }
-        return removed;
+      let sent = 0;
+      await commitInPieces(commit, rows, ({ position, fileId }) => {
+        sent += Number(remove.run(position).changes);
+        setRecorded.run(fileId);
       });
       waiting -= sent;
     },

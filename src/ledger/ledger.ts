@@ -14,6 +14,8 @@ export interface Ledger {
    * the signal's reason where it was aborted (whether they were recorded is then unknown).
    */
   record(jsonRows: readonly string[], signal?: AbortSignal): Promise<void>;
+  /** Logs in and looks at the schema; nothing is written. Same errors. */
+  ready(signal?: AbortSignal): Promise<void>;
   /** The latest rows, newest last. Needs the reader's rights. */
   list(query: { readonly limit: number }, signal?: AbortSignal): Promise<RecordedRow[]>;
 }
@@ -32,7 +34,7 @@ export function createLedger(pool: LedgerPool): Ledger {
   let schemaChecked = false;
 
   /** Asked at first and after each failure: in between a newer dropledger may have migrated. */
-  async function requireSchema(signal: AbortSignal | undefined): Promise<void> {
+  async function requireSchema(signal?: AbortSignal): Promise<void> {
     if (schemaChecked) return;
     const problem = schemaProblem(await checkSchema(pool, signal));
     if (problem !== undefined) throw problem;
@@ -40,6 +42,7 @@ export function createLedger(pool: LedgerPool): Ledger {
   }
 
   return {
+    ready: requireSchema,
     async record(jsonRows, signal) {
       if (jsonRows.length === 0) return;
       try {

@@ -20,7 +20,7 @@ export interface OutboxOptions {
   readonly store: OutboxStore;
   /** How many rows wait in the store; asked when it is told to somebody. */
   readonly countWaiting: () => number;
-  readonly ledger: Pick<Ledger, 'record'>;
+  readonly ledger: Pick<Ledger, 'record' | 'ready'>;
   readonly log: EventLog;
   /** How long to wait after the first failure in a row (0), the second (1)…, in ms. */
   readonly delayMs: (attempt: number) => number;
@@ -69,13 +69,18 @@ export function createOutbox(options: OutboxOptions): Outbox {
   /** Sends what is there until nothing is, and waits to be woken. Ends when it is stopped. */
   async function run(): Promise<void> {
     let failures = 0;
+    let isReady = false;
     while (!stop.signal.aborted) {
       try {
+        // Before there is a row: what is wrong with login or schema shows at start, not with the first file.
+        if (!isReady) await ledger.ready(stop.signal);
+        isReady = true;
         // Replaced before the store is asked: a wake that comes meanwhile is seen by the next round.
         woken = Promise.withResolvers();
         const rows = await journal(() => store.next(batchSize));
         if (rows.length > 0) await send(rows);
         else {
+          outage.over();
           for (const tell of whenEmpty) tell();
           await woken.promise;
         }

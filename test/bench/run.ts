@@ -5,7 +5,8 @@
  *
  * Cases: small large one-large latency backlog drop-to-row (all of them by default). `--scale 0.1` makes a tenth of the
  * files, or of their size. The endpoint is a sink of its own, over TLS; BENCH_ENDPOINT= (with BENCH_CA=, a PEM file)
- * names another that takes any key and keeps nothing. The ledger is a real Postgres. Prints Markdown.
+ * names another that takes any key and keeps nothing. BENCH_NODE_OPTIONS= goes to the daemon (`--cpu-prof
+ * --cpu-prof-dir=DIR` says where its time goes). The ledger is a real Postgres. Prints Markdown.
  */
 import { writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -73,7 +74,7 @@ async function runCompared(name: string, workplace: Workplace): Promise<string> 
   const { title, files, tuning } = comparisons[name] as (typeof comparisons)[string];
   await using endpoint = await openEndpoint(workplace);
   const { target } = endpoint;
-  const peers = await findPeers(target, join(workplace.folder, 'peers'));
+  const peers = process.env["NOPEERS"] ? [] : await findPeers(target, join(workplace.folder, 'peers'));
   const result = await compare({ workplace, target, peers, files, tuning, runs: Number(given.runs), say });
   results[name] = result;
   const versions = peers.map((peer) => `${peer.name} ${peer.version}`).join(', ');

@@ -78,12 +78,16 @@ function serve(socket: TLSSocket, latencyMs: number): void {
   socket.on('error', () => socket.destroy());
 }
 
+let uploads = 0;
+
 function answerTo(requestLine: string, crc32: string | undefined): string {
   const [method = '', target = ''] = requestLine.split(' ');
   const query = target.split('?')[1] ?? '';
   if (method === 'DELETE') return answer('204 No Content', '');
   if (method === 'POST' && /^uploads/.test(query)) {
-    return answer('200 OK', '<InitiateMultipartUploadResult><UploadId>1</UploadId></InitiateMultipartUploadResult>');
+    uploads += 1;
+    const id = `<UploadId>${uploads}</UploadId>`;
+    return answer('200 OK', `<InitiateMultipartUploadResult>${id}</InitiateMultipartUploadResult>`);
   }
   if (method === 'POST') {
     return answer('200 OK', `<CompleteMultipartUploadResult><ETag>${etag}</ETag></CompleteMultipartUploadResult>`);

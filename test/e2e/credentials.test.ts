@@ -64,7 +64,11 @@ test.concurrent('refused while running: uploads pause with one notice, and go on
   const { credentials, prefix } = place.store;
   credentials.splice(1, 1);
   for (let file = 0; file < 20; file += 1) await place.drop(`during/${file}.txt`, `during ${file}`);
-  await daemon.waitFor('paused', { level: 'error', hint: /credentials/ });
+  await daemon.waitFor('paused', {
+    level: 'error',
+    error: /credentials from .*\.aws\/credentials/,
+    hint: /aws configure/,
+  });
   expect(await filesIn(place.inbox)).toHaveLength(20);
 
   const renewed = { accessKeyId: 'AKIARENEWED', secretAccessKey: 'renewed-secret-of-the-test' };

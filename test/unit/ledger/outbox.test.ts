@@ -10,6 +10,7 @@ function scriptedLedger(fail: (batch: readonly { seq: number }[]) => unknown = (
   const batches: number[][] = [];
   return {
     batches,
+    async ready() {},
     async record(json: readonly string[]) {
       const rows: { seq: number }[] = json.map((text) => JSON.parse(text));
       batches.push(rows.map(({ seq }) => seq));
@@ -56,6 +57,7 @@ test('one batch is in flight at a time; what comes meanwhile goes together', asy
   const answer = Promise.withResolvers<void>();
   const sent: number[] = [];
   const ledger = {
+    async ready() {},
     async record(json: readonly string[]) {
       sent.push(json.length);
       await answer.promise;
@@ -202,6 +204,7 @@ test('draining ends with the signal, stopping with the batch broken off', async 
   const store = rowsInMemory(...rows(1, 2));
   let broken: unknown;
   const ledger = {
+    ready: async () => {},
     record: (_json: readonly string[], signal?: AbortSignal) =>
       new Promise<void>((_resolve, reject) => {
         signal?.addEventListener('abort', () => {
@@ -217,4 +220,21 @@ test('draining ends with the signal, stopping with the batch broken off', async 
   expect(broken).toBeDefined();
   expect(store.waiting).toHaveLength(2);
   expect(log.events).toEqual([]);
+});
+
+test('what is wrong with the ledger shows at start, before there is a row, and that it is up again too', async () => {
+  const log = recordingLog();
+  let isUp = false;
+  const ledger = {
+    async ready() {
+      if (!isUp) throw new ServiceUnavailable('ledger', 'connection refused');
+    },
+    async record() {},
+  };
+  const store = { next: () => [], recorded: async () => {}, setAside: async () => {} };
+  await using _outbox = createOutbox({ store, ledger, log, countWaiting: () => 0, delayMs: () => 1 });
+  expect((await log.first('ledger-down')).fields).toMatchObject({ error: 'connection refused', rows_waiting: 0 });
+  isUp = true;
+  await log.first('ledger-up');
+  expect(log.named('ledger-down')).toHaveLength(1);
 });
