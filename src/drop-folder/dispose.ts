@@ -16,7 +16,7 @@ import {
 import type { Folders } from './folders.ts';
 import { identityOfEntry, type MoveOutcome, moveFile, putBack, removeEntry } from './move.ts';
 import { reasonCompanion, reasonSuffix } from './reason-file.ts';
-import { isReservation, openPlaceholder, type Placeholder } from './reserve-name.ts';
+import { isReservation } from './reserve-name.ts';
 
 /** A file whose row is in the ledger. */
 export interface DisposableFile {
@@ -83,12 +83,9 @@ export function createDisposer({ folders, afterUpload, settleMs, graceOver }: Di
     await using from = source;
     const { handle, keepsPath } = await openTarget(leg);
     await using to = handle;
-    {
-      await using placeholder = await openPlaceholder(to, leg.files.length);
-      for (const file of leg.files) {
-        const disposal = disposeOne(file, { from, to, target: leg.target, keepsPath, placeholder });
-        done.set(file, await disposal.catch((error: unknown) => ({ kind: 'failed', error }) as const));
-      }
+    for (const file of leg.files) {
+      const disposal = disposeOne(file, { from, to, target: leg.target, keepsPath });
+      done.set(file, await disposal.catch((error: unknown) => ({ kind: 'failed', error }) as const));
     }
     if (leg.target === 'deleting') await finishDeleting(leg.files, done, { from, to }, { settleMs, graceOver });
     await from.sync();
@@ -131,15 +128,14 @@ interface Way {
   readonly to: FolderHandle;
   readonly target: Leg<DisposableFile>['target'];
   readonly keepsPath: boolean;
-  readonly placeholder: Placeholder | undefined;
 }
 
-async function disposeOne(file: DisposableFile, { from, to, target, keepsPath, placeholder }: Way): Promise<Disposal> {
+async function disposeOne(file: DisposableFile, { from, to, target, keepsPath }: Way): Promise<Disposal> {
   const { path, identity, disposition } = file;
   const name = nameOf(path);
   if (target === 'deleting') {
     const waiting = disposition.ledgerId as RelativePath;
-    const moved = await moveFile({ from, name, identity, to, names: [waiting], placeholder });
+    const moved = await moveFile({ from, name, identity, to, names: [waiting] });
     if (moved.kind !== 'gone') return moved;
     // The daemon ended between the rename and the second look, or before the rename.
     if (await isReservation(to, waiting)) await removeEntry(to, waiting);
@@ -148,7 +144,7 @@ async function disposeOne(file: DisposableFile, { from, to, target, keepsPath, p
   const suffixLength = target === 'quarantine' ? reasonSuffix.length : 0;
   const withId = nameWithId(name, disposition.ledgerId, suffixLength);
   const names = keepsPath && name.length + suffixLength <= 255 ? [name, withId] : [withId];
-  const move = { from, name, identity, to, names, placeholder };
+  const move = { from, name, identity, to, names };
   return disposition.kind === 'quarantine'
     ? moveFile({ ...move, companion: reasonCompanion(to, path, disposition) })
     : moveFile(move);

@@ -7,7 +7,7 @@ import { codeOf, LocalFailure } from '../service/errors.ts';
 import { bytesOf, textOf } from '../service/path-bytes.ts';
 import { nameWithId } from './file-names.ts';
 import { type FolderHandle, identityOf, isForbidden, isGone, sameFile } from './folder.ts';
-import { type Placeholder, reserveName } from './reserve-name.ts';
+import { reserveName } from './reserve-name.ts';
 
 /** What a move came to. Nothing is ever replaced, and nothing but the file that was meant stays moved. */
 export type MoveOutcome =
@@ -25,7 +25,6 @@ export interface Move {
   readonly to: FolderHandle;
   readonly names: readonly RelativePath[];
   /** What names in `to` are taken with; without one, each with a file of its own. */
-  readonly placeholder?: Placeholder | undefined;
   /** What belongs beside the moved file and is written before it comes; false where its name is taken. */
   readonly companion?: { write(name: RelativePath): Promise<boolean>; remove(name: RelativePath): Promise<void> };
 }
@@ -55,9 +54,9 @@ export async function moveFile(move: Move): Promise<MoveOutcome> {
   return { kind: 'gone' };
 }
 
-async function claimName({ to, names, companion, placeholder }: Move): Promise<RelativePath> {
+async function claimName({ to, names, companion }: Move): Promise<RelativePath> {
   for (const name of names) {
-    if (!(await reserveName(to, name, placeholder))) continue;
+    if (!(await reserveName(to, name))) continue;
     try {
       if (companion === undefined || (await companion.write(name))) return name;
     } catch (error) {

@@ -13,7 +13,7 @@ import {
   recordedFile,
   type SizeRange,
 } from './file-rows.ts';
-import type { Commit } from './group-commit.ts';
+import { type Commit, commitInPieces } from './group-commit.ts';
 import { identityFromText, identityText } from './identity-text.ts';
 
 export type { FileState, KnownFile, QueuedFile, RecordedFile, SizeRange } from './file-rows.ts';
@@ -97,7 +97,7 @@ export function createFilesJournal(database: DatabaseSync, commit: Commit) {
 
     /** Puts settled files in the queue, in their order; resolves with how many of them were news. */
     settled(files: readonly SettledFile[]): Promise<number> {
-      return commit(() => files.reduce((news, file) => news + Number(settle(file)), 0));
+      return commitInPieces(commit, files, (file) => Number(settle(file)));
     },
 
     /** The next files of the queue behind `position` whose size in bytes is in the range, later tries included. */
@@ -155,13 +155,10 @@ export function createFilesJournal(database: DatabaseSync, commit: Commit) {
     },
 
     /** Disposal is over: moved files are forgotten, others rest where they are. */
-    disposed(done: readonly { readonly fileId: string; readonly rests: 'kept' | 'not-movable' | undefined }[]) {
-      return commit(() => {
-        for (const { fileId, rests } of done) {
-          if (rests === undefined) removeById.run(fileId);
-          else setResting.run(rests, fileId);
-        }
-      });
+    async disposed(done: readonly { readonly fileId: string; readonly rests: 'kept' | 'not-movable' | undefined }[]) {
+      await commitInPieces(commit, done, ({ fileId, rests }) =>
+        Number((rests === undefined ? removeById.run(fileId) : setResting.run(rests, fileId)).changes),
+      );
     },
 
     /** Gives the files that could not be moved another chance; resolves with how many there are. */

@@ -95,12 +95,16 @@ export function createGroupCommit(database: DatabaseSync): Commit {
 /** So many small statements take a few milliseconds. */
 const itemsInAPiece = 64;
 
-/** The same work for many items, in pieces that fit into slices; each piece is done whole, or not at all. */
-export async function commitInPieces<Item>(commit: Commit, items: readonly Item[], work: (item: Item) => void) {
-  const pieces: Promise<void>[] = [];
+/**
+ * The same work for many items, in pieces that fit into slices: each is done whole, or not at all. Resolves with the sum
+ * of what the works returned, or rejects, once none is under way, with the first failure.
+ */
+export async function commitInPieces<Item>(commit: Commit, items: readonly Item[], work: (item: Item) => number) {
+  const pieces: Promise<number>[] = [];
   for (let at = 0; at < items.length; at += itemsInAPiece) {
     const piece = items.slice(at, at + itemsInAPiece);
-    pieces.push(commit(() => piece.forEach((item) => work(item))));
+    pieces.push(commit(() => piece.reduce((sum, item) => sum + work(item), 0)));
   }
-  await Promise.all(pieces);
+  await Promise.allSettled(pieces);
+  return (await Promise.all(pieces)).reduce((sum, some) => sum + some, 0);
 }

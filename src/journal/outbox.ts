@@ -52,8 +52,10 @@ export function createOutboxJournal(
     WHERE file_id = ? AND 'stored' IN (state, coalesce(rested_as, ''))`);
   const setAside = database.prepare('UPDATE outbox SET set_aside = ? WHERE position = ?');
   const countSetAside = database.prepare('SELECT count(*) AS rows FROM outbox WHERE set_aside IS NOT NULL');
+  const countWaiting = () =>
+    Number(database.prepare('SELECT count(*) AS rows FROM outbox WHERE set_aside IS NULL').get()?.['rows']);
   /** Kept here, because counting the rows of a long outage takes too long to be done every few seconds. */
-  let waiting = Number(database.prepare('SELECT count(*) AS rows FROM outbox WHERE set_aside IS NULL').get()?.['rows']);
+  let waiting = countWaiting();
 
   const currentChain = () => {
     const row = chain.get();
@@ -90,12 +92,16 @@ export function createOutboxJournal(
       }));
     },
     async recorded(rows) {
-      let sent = 0;
-      await commitInPieces(commit, rows, ({ position, fileId }) => {
-        sent += Number(remove.run(position).changes);
-        setRecorded.run(fileId);
-      });
-      waiting -= sent;
+      try {
+        const sent = await commitInPieces(commit, rows, ({ position, fileId }) => {
+          setRecorded.run(fileId);
+          return Number(remove.run(position).changes);
+        });
+        waiting -= sent;
+      } catch (error) {
+        waiting = countWaiting(); // some of it may be done
+        throw error;
+      }
     },
     async setAside(row, reason) {
       const moved = await commit(() => Number(setAside.run(reason, row.position).changes));

@@ -111,7 +111,11 @@ function startDaemon({ folder, config, caFile, running }: StartOptions): Running
     await written;
     const env = {
       ...{ PATH: process.env['PATH'], HOME: folder, AWS_ACCESS_KEY_ID: 'AKIDBENCH', AWS_SECRET_ACCESS_KEY: 'secret' },
-      ...{ AWS_CA_BUNDLE: caFile, BENCH_LOOP_DELAY_FILE: delayFile, NODE_OPTIONS: `--import=${loopDelay} ${process.env['BENCH_NODE_OPTIONS'] ?? ''}` },
+      ...{
+        AWS_CA_BUNDLE: caFile,
+        BENCH_LOOP_DELAY_FILE: delayFile,
+        NODE_OPTIONS: `--import=${loopDelay} ${process.env['BENCH_NODE_OPTIONS'] ?? ''}`,
+      },
     };
     child = spawn(launcher, ['run', '--config', configFile], { env, stdio: ['ignore', 'pipe', 'inherit'] });
     running.add(child);

@@ -79,7 +79,9 @@ test('a folder moved in is taken in with its contents; a symlink to one is not',
 
 test('what no event told of is found by a rescan, and said once', async () => {
   let scans = 0;
-  const afterScan = async () => void (scans += 1);
+  const afterScan = async () => {
+    scans += 1;
+  };
   const { intake, paths, log } = await open({ rescanSeconds: () => 1, afterScan });
   await using _ = intake;
   await expect.poll(() => scans, patience).toBeGreaterThanOrEqual(3); // by now events are listened to
@@ -126,7 +128,9 @@ test('the drop folder renamed away and made again is watched again', async () =>
 
 test('a drop folder that is gone is told once, and its files are found when it is back', async () => {
   let scans = 0;
-  const afterScan = async () => void (scans += 1);
+  const afterScan = async () => {
+    scans += 1;
+  };
   const { intake, paths, log } = await open({ rescanSeconds: () => 1, afterScan });
   await using _ = intake;
   await expect.poll(() => scans, patience).toBeGreaterThanOrEqual(3); // by now events are listened to
