@@ -4,6 +4,8 @@
 // A shell runs the line above and becomes Node 24 (one process, no parent left behind); Node reads it as a label and
 // starts here. A clone runs the TypeScript as it is; a package, where Node refuses to strip types, brings dist/.
 import { existsSync } from 'node:fs';
+import module from 'node:module';
+import { fileURLToPath } from 'node:url';
 import { setFlagsFromString } from 'node:v8';
 
 // Memory for a little CPU: garbage is collected once the heap has grown by 40 %, and that of young objects (above: 8 MB
@@ -16,4 +18,7 @@ if (Number(process.versions.node.split('.')[0]) < 24) {
   process.stderr.write(`dropledger needs Node 24 or newer; this is ${process.versions.node}. In a clone, npm ci brings one.\n`);
   process.exit(1);
 }
-await import(existsSync(source) ? source.href : built.href);
+const isClone = existsSync(source);
+// Stripped of its types and compiled but once: the next start is faster, and 25 MB smaller without the stripper.
+if (isClone) module.enableCompileCache(fileURLToPath(new URL('../node_modules/.cache/compiled', import.meta.url)));
+await import(isClone ? source.href : built.href);

@@ -58,14 +58,18 @@ const fileCodes: ReadonlyMap<string, string> = new Map([
 /**
  * What a failure of S3 means, as one of the kinds of `service/errors.ts`; anything else comes back as it is.
  * By the error code: a status says too little. Messages carry S3's code and words, which name no secret.
+ *
+ * A 4xx with a code that is not known here (`InvalidRequest`, `InvalidArgument`…) may be one file's fault or that of a
+ * setting. It is tried again for ever, ever more rarely: to quarantine a file for it would, with a wrong setting,
+ * quarantine them all.
  */
-export function classifyS3Failure(error: unknown): unknown {
+export function classifyS3Failure(error: unknown, bucket?: string): unknown {
   if (!(error instanceof S3Failure)) return error;
   if (!error.answered) return unreachable(error);
   if (error.code === 'RequestTimeTooSkewed') return clockIsWrong(error);
   if (error.status === 501 || error.code === 'NotImplemented') return notImplemented(error);
   const configHint = configCodes.get(error.code);
-  if (configHint !== undefined || isRedirect(error)) return configIsWrong(error, configHint);
+  if (configHint !== undefined || isRedirect(error)) return configIsWrong(error, configHint, bucket);
   const fileHint = fileCodes.get(error.code);
   if (fileHint !== undefined) return new FileRejected(said(error), { hint: fileHint, cause: error });
   if (credentialCodes.has(error.code) || error.status === 401 || error.status === 403) return refused(error);
@@ -127,9 +131,13 @@ function notImplemented(error: S3Failure): DropledgerError {
   });
 }
 
-function configIsWrong(error: S3Failure, hint: string | undefined): DropledgerError {
+function configIsWrong(error: S3Failure, hint: string | undefined, bucket: string | undefined): DropledgerError {
   const region = error.region === undefined ? undefined : `Set s3.region to ${error.region}: the bucket is there.`;
-  return new ConfigError(said(error), { hint: region ?? hint ?? 'Correct s3.region (or s3.endpoint).', cause: error });
+  const noBucket = error.code === 'NoSuchBucket' && bucket !== undefined ? `There is no bucket ${bucket}: ` : '';
+  return new ConfigError(`${noBucket}${said(error)}`, {
+    hint: region ?? hint ?? 'Correct s3.region (or s3.endpoint).',
+    cause: error,
+  });
 }
 
 function refused(error: S3Failure): DropledgerError {

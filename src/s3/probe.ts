@@ -5,6 +5,7 @@ import { isUnknownUpload, S3Failure } from './failure.ts';
 
 export interface ProbeOptions {
   readonly calls: S3Calls;
+  readonly bucket: string;
   /** Expanded. */
   readonly prefix: string;
   readonly checksummed: boolean;
@@ -17,14 +18,14 @@ const patience = { attempts: 2, baseMs: 200, capMs: 1_000 };
  * Proves that this principal may write under the prefix (and use the KMS key): starts a multipart upload and aborts it,
  * which needs `s3:PutObject` and `s3:AbortMultipartUpload` alone and leaves nothing. Throws the kinds of `errors.ts`.
  */
-export async function probeWrite({ calls, prefix, checksummed, signal }: ProbeOptions): Promise<void> {
+export async function probeWrite({ calls, bucket, prefix, checksummed, signal }: ProbeOptions): Promise<void> {
   const key = `${prefix}.dropledger-check`;
   try {
     const head = { key, contentType: 'application/octet-stream', metadata: {}, checksummed };
     const { uploadId } = await withAttempts(() => calls.createMultipartUpload(head, { signal }), { patience, signal });
     await abortUpload(calls, key, uploadId, signal);
   } catch (error) {
-    throw classifyS3Failure(error);
+    throw classifyS3Failure(error, bucket);
   }
 }
 

@@ -90,9 +90,9 @@ export async function createS3Store(options: S3StoreOptions): Promise<S3Store> {
   const store = engine === 'native' ? native : libStorage;
 
   return {
-    store: (request, signal) => classified(() => store(request, signal)),
-    abort: (key, uploadId, signal) => classified(() => abortUpload(calls, key, uploadId, signal)),
-    probe: (prefix, signal) => probeWrite({ calls, prefix, checksummed: checksums !== 'off', signal }),
+    store: (request, signal) => classified(bucket, () => store(request, signal)),
+    abort: (key, uploadId, signal) => classified(bucket, () => abortUpload(calls, key, uploadId, signal)),
+    probe: (prefix, signal) => probeWrite({ calls, bucket, prefix, checksummed: checksums !== 'off', signal }),
     async [Symbol.asyncDispose]() {
       buffers[Symbol.dispose]();
       client.destroy();
@@ -121,10 +121,10 @@ async function callsFor(options: S3StoreOptions, client: S3Client): Promise<{ ca
   }
 }
 
-async function classified<T>(act: () => Promise<T>): Promise<T> {
+async function classified<T>(bucket: string, act: () => Promise<T>): Promise<T> {
   try {
     return await act();
   } catch (error) {
-    throw error instanceof DropledgerError ? error : classifyS3Failure(error);
+    throw error instanceof DropledgerError ? error : classifyS3Failure(error, bucket);
   }
 }
