@@ -74,7 +74,7 @@ async function runCompared(name: string, workplace: Workplace): Promise<string> 
   const { title, files, tuning } = comparisons[name] as (typeof comparisons)[string];
   await using endpoint = await openEndpoint(workplace);
   const { target } = endpoint;
-  const peers = process.env['NOPEERS'] ? [] : await findPeers(target, join(workplace.folder, 'peers'));
+  const peers = await findPeers(target, join(workplace.folder, 'peers'));
   const result = await compare({ workplace, target, peers, files, tuning, runs: Number(given.runs), say });
   results[name] = result;
   const versions = peers.map((peer) => `${peer.name} ${peer.version}`).join(', ');

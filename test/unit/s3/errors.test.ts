@@ -59,6 +59,11 @@ describe('a failure of S3 means', () => {
     expect(error).toMatchObject({ hint: expect.stringContaining('eu-west-1') });
   });
 
+  it('which bucket is missing', () => {
+    const error = classifyS3Failure(answered(404, 'NoSuchBucket'), 'invoices') as Error;
+    expect(error.message).toMatch(/^There is no bucket invoices: S3 answered 404 NoSuchBucket/);
+  });
+
   it('nothing for what is no failure of S3', () => {
     const other = new Error('other');
     expect(classifyS3Failure(other)).toBe(other);
