@@ -3,6 +3,7 @@
  * watcher stops first, then the queue drains, then the outbox is emptied, as far as the grace time lasts.
  */
 import { hostname } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createCredentials } from './aws/credentials.ts';
 import { watchExpiry } from './aws/expiry-watch.ts';
 import { namingSource } from './aws/naming-source.ts';
@@ -61,6 +62,8 @@ const statusEveryMs = 2000;
 const repeatAfterMs = 300_000;
 /** How long the start waits for AWS to answer at all. */
 const firstAnswerMs = 10_000;
+/** How long READY waits for the first scan: a backlog of a million files takes minutes, and systemd waits for 90 s. */
+const firstScanMs = 10_000;
 
 /**
  * Runs until it is told to stop.
@@ -202,7 +205,7 @@ export async function runDaemon(config: Config, around: DaemonSurroundings): Pro
       if ((await journal.files.retryNotMovable()) > 0) disposals.wake();
     },
   });
-  await Promise.race([intake.firstScan, aborted(stop)]);
+  await Promise.race([intake.firstScan, sleep(firstScanMs, undefined, { ref: false }), aborted(stop)]);
 
   around.onReload((next) => {
     live = next;

@@ -39,6 +39,8 @@ export interface ScanReport extends ScanTotals {
 const eventGraceMs = 1000;
 /** The least pause between two scans, however many events are missed. */
 const leastPauseMs = 1000;
+/** A pause is at least so many times as long as the scan before it: scanning a million files takes a third of the time. */
+const pausePerScan = 2;
 /** Paths remembered to tell which files no event told of; beyond that it is only counted. */
 const mostRemembered = 100_000;
 /** With more files than these in the folder at a scan, watching waits for one that finds fewer. */
@@ -192,7 +194,7 @@ export function createIntake(options: IntakeOptions) {
     await sleep(leastPauseMs, undefined, { signal: stop.signal });
     const ended = new AbortController();
     endPause = () => ended.abort();
-    const restMs = options.rescanSeconds() * 1000 - leastPauseMs;
+    const restMs = Math.max(options.rescanSeconds() * 1000, (report?.ms ?? 0) * pausePerScan) - leastPauseMs;
     if (!isGap && restMs > 0) {
       await sleep(restMs, undefined, { signal: AbortSignal.any([stop.signal, ended.signal]) }).catch(() => undefined);
     }

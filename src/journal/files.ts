@@ -92,7 +92,13 @@ export function createFilesJournal(database: DatabaseSync, commit: Commit) {
     known(path: RelativePath): KnownFile | undefined {
       const row = find.get(bytesOf(path));
       if (row === undefined) return undefined;
-      return { state: row['state'] as FileState, identity: identityFromText(String(row['identity'])) };
+      return {
+        state: row['state'] as FileState,
+        // most who ask need the state alone
+        get identity() {
+          return identityFromText(String(row['identity']));
+        },
+      };
     },
 
     /** Puts settled files in the queue, in their order; resolves with how many of them were news. */

@@ -89,9 +89,8 @@ describe.skipIf(missing !== undefined)("the IAM policy, on a role of Ceph's", ()
   });
 });
 
-test.skipIf(missing === undefined || process.env['DROPLEDGER_REQUIRE_COMPAT'] !== '1')(
-  `Ceph can't be started: ${missing}`,
-  () => {
+if (missing !== undefined) {
+  test.skipIf(process.env['DROPLEDGER_REQUIRE_COMPAT'] !== '1')(`Ceph can't be started: ${missing}`, () => {
     expect.fail(missing);
-  },
-);
+  });
+}
