@@ -16,7 +16,7 @@ import {
 import type { Folders } from './folders.ts';
 import { identityOfEntry, type MoveOutcome, moveFile, putBack, removeEntry } from './move.ts';
 import { reasonCompanion, reasonSuffix } from './reason-file.ts';
-import { isReservation } from './reserve-name.ts';
+import { createNameReserver, isReservation, type NameReserver } from './reserve-name.ts';
 
 /** A file whose row is in the ledger. */
 export interface DisposableFile {
@@ -83,10 +83,7 @@ export function createDisposer({ folders, afterUpload, settleMs, graceOver }: Di
     await using from = source;
     const { handle, keepsPath } = await openTarget(leg);
     await using to = handle;
-    for (const file of leg.files) {
-      const disposal = disposeOne(file, { from, to, target: leg.target, keepsPath });
-      done.set(file, await disposal.catch((error: unknown) => ({ kind: 'failed', error }) as const));
-    }
+    await moveAll(leg.files, done, { from, to, target: leg.target, keepsPath });
     if (leg.target === 'deleting') await finishDeleting(leg.files, done, { from, to }, { settleMs, graceOver });
     await from.sync();
     await to.sync();
@@ -130,21 +127,41 @@ interface Way {
   readonly keepsPath: boolean;
 }
 
-async function disposeOne(file: DisposableFile, { from, to, target, keepsPath }: Way): Promise<Disposal> {
-  const { path, identity, disposition } = file;
+async function moveAll<File extends DisposableFile>(files: readonly File[], done: Map<File, Disposal>, way: Way) {
+  await using reserver = createNameReserver(way.to);
+  for (const [index, file] of files.entries()) {
+    const following = files[index + 1];
+    const next = following === undefined ? undefined : namesFor(following, way)[0];
+    const disposal = disposeOne(file, way, { reserver, next });
+    done.set(file, await disposal.catch((error: unknown) => ({ kind: 'failed', error }) as const));
+  }
+}
+
+/** The names that a file may have where it goes, the first that is free. */
+function namesFor({ path, disposition }: DisposableFile, { target, keepsPath }: Way): RelativePath[] {
+  if (target === 'deleting') return [disposition.ledgerId as RelativePath];
   const name = nameOf(path);
+  const suffixLength = target === 'quarantine' ? reasonSuffix.length : 0;
+  const withId = nameWithId(name, disposition.ledgerId, suffixLength);
+  return keepsPath && name.length + suffixLength <= 255 ? [name, withId] : [withId];
+}
+
+async function disposeOne(
+  file: DisposableFile,
+  way: Way,
+  reserved: { readonly reserver: NameReserver; readonly next: RelativePath | undefined },
+): Promise<Disposal> {
+  const { path, identity, disposition } = file;
+  const { from, to, target } = way;
+  const move = { from, name: nameOf(path), identity, to, names: namesFor(file, way), ...reserved };
   if (target === 'deleting') {
     const waiting = disposition.ledgerId as RelativePath;
-    const moved = await moveFile({ from, name, identity, to, names: [waiting] });
+    const moved = await moveFile(move);
     if (moved.kind !== 'gone') return moved;
     // The daemon ended between the rename and the second look, or before the rename.
     if (await isReservation(to, waiting)) await removeEntry(to, waiting);
     return (await identityOfEntry(to, waiting)) === undefined ? moved : { kind: 'moved', name: waiting };
   }
-  const suffixLength = target === 'quarantine' ? reasonSuffix.length : 0;
-  const withId = nameWithId(name, disposition.ledgerId, suffixLength);
-  const names = keepsPath && name.length + suffixLength <= 255 ? [name, withId] : [withId];
-  const move = { from, name, identity, to, names };
   return disposition.kind === 'quarantine'
     ? moveFile({ ...move, companion: reasonCompanion(to, path, disposition) })
     : moveFile(move);

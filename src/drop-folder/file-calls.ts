@@ -4,6 +4,8 @@ import {
   closeSync,
   fstat,
   fstatSync,
+  link,
+  linkSync,
   lstat,
   lstatSync,
   open,
@@ -48,6 +50,7 @@ export interface FileCalls {
   close(fd: number): Soon<void>;
   readlink(path: string): Soon<Buffer>;
   rename(from: Buffer, to: Buffer): Soon<void>;
+  link(existing: Buffer, path: Buffer): Soon<void>;
   unlink(path: Buffer): Soon<void>;
   /** Bytes that were read, from `position` on; a large buffer is always read in the background. */
   read(fd: number, buffer: Uint8Array, position: number): Soon<number>;
@@ -60,6 +63,7 @@ const pool = {
   close: promisify(close),
   readlink: promisify(readlink),
   rename: promisify(rename),
+  link: promisify(link),
   unlink: promisify(unlink),
   read: promisify(read),
 };
@@ -144,6 +148,11 @@ export function createFileCalls({ onNetwork }: { readonly onNetwork: boolean }):
       call(
         () => renameSync(from, to),
         () => pool.rename(from, to),
+      ),
+    link: (existing, path) =>
+      call(
+        () => linkSync(existing, path),
+        () => pool.link(existing, path),
       ),
     unlink: (path) =>
       call(

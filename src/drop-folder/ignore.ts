@@ -10,10 +10,14 @@ export type IgnoreName = (name: RelativePath) => string | undefined;
 
 /** Globs matched against a single name; dots are nothing special, as the default `.*` shows. */
 export function createIgnoreName(globs: readonly string[]): IgnoreName {
-  const rules = globs.map((glob) => ({ glob, matches: picomatch(glob, { dot: true, nonegate: true }) }));
+  const options = { dot: true, nonegate: true };
+  const rules = globs.map((glob) => ({ glob, matches: picomatch(glob, options) }));
+  // Nearly every name is hidden by none of them: all of them in one look. (A glob also matches its own text.)
+  const itself = new Set(globs);
+  const any = new RegExp(globs.map((glob) => picomatch.makeRe(glob, options).source).join('|') || '^$', 's');
   return (name) => {
     const text = textOf(name);
-    return rules.find(({ matches }) => matches(text))?.glob;
+    return any.test(text) || itself.has(text) ? rules.find(({ matches }) => matches(text))?.glob : undefined;
   };
 }
 

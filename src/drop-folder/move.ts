@@ -7,7 +7,7 @@ import { codeOf, LocalFailure } from '../service/errors.ts';
 import { bytesOf, textOf } from '../service/path-bytes.ts';
 import { nameWithId } from './file-names.ts';
 import { type FolderHandle, identityOf, isForbidden, isGone, sameFile } from './folder.ts';
-import { reserveName } from './reserve-name.ts';
+import type { NameReserver } from './reserve-name.ts';
 
 /** What a move came to. Nothing is ever replaced, and nothing but the file that was meant stays moved. */
 export type MoveOutcome =
@@ -24,7 +24,9 @@ export interface Move {
   readonly identity: FileIdentity;
   readonly to: FolderHandle;
   readonly names: readonly RelativePath[];
-  /** What names in `to` are taken with; without one, each with a file of its own. */
+  readonly reserver: NameReserver;
+  /** The name in `to` that the next file will ask for; undefined where this is the last. */
+  readonly next?: RelativePath | undefined;
   /** What belongs beside the moved file and is written before it comes; false where its name is taken. */
   readonly companion?: { write(name: RelativePath): Promise<boolean>; remove(name: RelativePath): Promise<void> };
 }
@@ -34,10 +36,11 @@ export interface Move {
  * not to be the file that was meant is put back, without replacing what may have taken its place.
  */
 export async function moveFile(move: Move): Promise<MoveOutcome> {
-  const { from, name, identity, to, companion } = move;
+  const { from, name, identity, to, reserver, next, companion } = move;
   const before = await identityOfEntry(from, name);
   if (before === undefined || !sameFile(before, identity, { moved: true })) return { kind: 'gone' };
   const target = await claimName(move);
+  if (next !== undefined) await reserver.passOn(target, next);
   try {
     await from.calls.rename(from.entry(name), to.entry(target));
   } catch (error) {
@@ -54,9 +57,9 @@ export async function moveFile(move: Move): Promise<MoveOutcome> {
   return { kind: 'gone' };
 }
 
-async function claimName({ to, names, companion }: Move): Promise<RelativePath> {
+async function claimName({ to, names, reserver, companion }: Move): Promise<RelativePath> {
   for (const name of names) {
-    if (!(await reserveName(to, name))) continue;
+    if (!(await reserver.take(name))) continue;
     try {
       if (companion === undefined || (await companion.write(name))) return name;
     } catch (error) {

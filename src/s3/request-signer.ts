@@ -85,7 +85,7 @@ const sha256 = (data: Uint8Array): Buffer => hash('sha256', data, 'buffer');
 const blockBytes = 64;
 
 /** RFC 2104. */
-function hmacSha256(secret: Uint8Array, data: Uint8Array): Buffer {
+export function hmacSha256(secret: Uint8Array, data: Uint8Array): Buffer {
   const key = secret.byteLength > blockBytes ? sha256(secret) : secret;
   const inner = Buffer.alloc(blockBytes, 0x36);
   const outer = Buffer.alloc(blockBytes, 0x5c);

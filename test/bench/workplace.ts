@@ -41,6 +41,8 @@ export interface RunningDaemon {
 
 const launcher = fileURLToPath(new URL('../../bin/dropledger.js', import.meta.url));
 const loopDelay = new URL('./loop-delay.ts', import.meta.url).href;
+/** The launcher's own; `loop-delay.ts` comes before it, and would leave the stripper of types in memory. */
+const compileCache = fileURLToPath(new URL('../../node_modules/.cache/compiled', import.meta.url));
 
 export async function makeWorkplace(parent: string): Promise<Workplace> {
   const folder = await mkdtemp(join(parent, 'dropledger-bench-'));
@@ -113,6 +115,7 @@ function startDaemon({ folder, config, caFile, running }: StartOptions): Running
       ...{ PATH: process.env['PATH'], HOME: folder, AWS_ACCESS_KEY_ID: 'AKIDBENCH', AWS_SECRET_ACCESS_KEY: 'secret' },
       ...{
         AWS_CA_BUNDLE: caFile,
+        NODE_COMPILE_CACHE: compileCache,
         BENCH_LOOP_DELAY_FILE: delayFile,
         NODE_OPTIONS: `--import=${loopDelay} ${process.env['BENCH_NODE_OPTIONS'] ?? ''}`,
       },

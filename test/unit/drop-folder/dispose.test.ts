@@ -143,6 +143,20 @@ test('a name that a crash left reserved is used', async () => {
   expect(await content('archive/file')).toBe('content');
 });
 
+test('a batch leaves nothing but its files, whatever happens to some of them', async () => {
+  const names = ['a', 'gone', 'b', 'taken', 'c', 'replaced', 'd', 'last-gone'];
+  const files = await Promise.all(names.map((name) => recorded(name)));
+  await writeFile(folder.at('archive/taken'), 'an older one');
+  for (const name of ['gone', 'last-gone']) await rm(folder.at('inbox', name));
+  await rm(folder.at('inbox/replaced'));
+  await writeFile(folder.at('inbox/replaced'), 'another');
+  const outcomes = (await disposeOf('archive', ...files)).map((outcome) => outcome?.kind);
+  expect(outcomes).toEqual(['moved', 'gone', 'moved', 'moved', 'moved', 'gone', 'moved', 'gone']);
+  expect(await listing('archive')).toEqual(['a', 'b', 'c', 'd', 'taken', `taken~${ledgerId}`]);
+  expect(await content('archive/taken')).toBe('an older one');
+  expect(await listing('inbox')).toEqual(['replaced']);
+});
+
 test.each(['archive', 'delete'] as const)(
   '%s: a file that was replaced after its upload stays',
   async (afterUpload) => {

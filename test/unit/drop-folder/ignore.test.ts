@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { createIgnoreRule } from '../../../src/drop-folder/ignore.ts';
+import { createIgnoreName, createIgnoreRule } from '../../../src/drop-folder/ignore.ts';
 import type { RelativePath } from '../../../src/model.ts';
 import { pathFromText } from '../../../src/service/path-bytes.ts';
 
@@ -53,4 +53,8 @@ test('a glob is no path, no negation, and has braces and classes', () => {
 
 test('without rules nothing is hidden', () => {
   expect(createIgnoreRule([])(pathFromText('.hidden.tmp'))).toBeUndefined();
+});
+
+test('a glob hides the name that is its own text as well', () => {
+  expect(createIgnoreName(['[draft].txt'])('[draft].txt' as RelativePath)).toBe('[draft].txt');
 });

@@ -3,6 +3,7 @@ import { lstat, mkdir, readdir, readFile, rename, rm, symlink, writeFile } from 
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { openFolder, openInside } from '../../../src/drop-folder/folder.ts';
 import { identityOfEntry, type Move, moveFile } from '../../../src/drop-folder/move.ts';
+import { createNameReserver } from '../../../src/drop-folder/reserve-name.ts';
 import type { RelativePath } from '../../../src/model.ts';
 import { type TempFolder, tempFolder } from '../../support/temp-folder.ts';
 import { identityOf } from '../../support/test-journal.ts';
@@ -31,7 +32,8 @@ async function moveWhile(name: string, happen: () => Promise<unknown>) {
     },
     async remove() {},
   };
-  return await moveFile({ from, name: path, identity, to, names: [path], companion });
+  await using reserver = createNameReserver(to);
+  return await moveFile({ from, name: path, identity, to, names: [path], reserver, companion });
 }
 
 const names = async (where: 'from' | 'to') => (await readdir(folder.at(where), { encoding: 'latin1' })).sort();

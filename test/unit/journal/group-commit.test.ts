@@ -1,6 +1,6 @@
 import { DatabaseSync } from 'node:sqlite';
 import { expect, test } from 'vitest';
-import { createGroupCommit } from '../../../src/journal/group-commit.ts';
+import { commitInPieces, createGroupCommit } from '../../../src/journal/group-commit.ts';
 import { tempFolder } from '../../support/temp-folder.ts';
 
 /** A database with one table of numbers, and its commits. */
@@ -71,4 +71,29 @@ test('a database that is locked refuses a group once, not once a caller', async 
   expect(reasons[0]).toBe(reasons[1]);
   other.exec('ROLLBACK');
   await table.add(1);
+});
+
+test('what takes long is done in slices: the first is on disk before the last begins', async () => {
+  using table = numbers();
+  const commit = createGroupCommit(table.database);
+  const told: string[] = [];
+  const slow = (name: string) => async () => {
+    await commit(() => {
+      told.push(`${name} begins`);
+      for (const until = performance.now() + 20; performance.now() < until; ); // longer than a slice
+    });
+    told.push(`${name} is done`);
+  };
+  await Promise.all([slow('one')(), slow('two')(), slow('three')()]);
+  expect(told).toEqual(['one begins', 'one is done', 'two begins', 'two is done', 'three begins', 'three is done']);
+});
+
+test('many items are done in pieces, and their sum is told', async () => {
+  using table = numbers();
+  const commit = createGroupCommit(table.database);
+  const insert = table.database.prepare('INSERT INTO numbers VALUES (?)');
+  const items = Array.from({ length: 1000 }, (_, number) => number);
+  expect(await commitInPieces(commit, items, (number) => Number(insert.run(number).changes))).toBe(1000);
+  await expect(commitInPieces(commit, [2000, 0], (number) => Number(insert.run(number).changes))).rejects.toThrow();
+  expect(table.all()).toEqual(items);
 });
