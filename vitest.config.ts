@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config';
 
 /** One project a suite; `npm test` runs the first three, `.ci/run` all of them. */
-const suite = (name: string, options: { testTimeout: number; fileParallelism?: boolean }) => ({
+const suite = (name: string, options: { testTimeout: number; fileParallelism?: boolean; globalSetup?: string }) => ({
   test: {
     name,
     include: [`test/${name}/**/*.test.ts`],
@@ -16,8 +16,13 @@ export default defineConfig({
       suite('unit', { testTimeout: 10_000 }),
       suite('integration', { testTimeout: 60_000 }),
       suite('e2e', { testTimeout: 120_000 }),
+      suite('faults', { testTimeout: 120_000 }),
       suite('compat', { testTimeout: 300_000, fileParallelism: false }),
-      suite('system', { testTimeout: 300_000, fileParallelism: false }),
+      suite('system', {
+        testTimeout: 300_000,
+        fileParallelism: false,
+        globalSetup: 'test/support/built-packages.ts',
+      }),
     ],
   },
 });

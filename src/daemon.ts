@@ -11,10 +11,10 @@ import { journalPath, ledgerTarget } from './config/places.ts';
 import type { Config } from './config/schema.ts';
 import { createDisposal } from './disposal.ts';
 import { createDisposer } from './drop-folder/dispose.ts';
-import { networkFileSystemOf } from './drop-folder/folder.ts';
+import { folderIsThere, networkFileSystemOf } from './drop-folder/folder.ts';
 import { openFolders } from './drop-folder/folders.ts';
 import { hashFile } from './drop-folder/hash-file.ts';
-import { createIntake, folderIsThere, type Known } from './drop-folder/intake.ts';
+import { createIntake, type Known } from './drop-folder/intake.ts';
 import { createFileOpener, createOwnerLookup } from './drop-folder/open-file.ts';
 import { createHousekeeping } from './housekeeping.ts';
 import type { KnownFile, QueuedFile } from './journal/files.ts';
@@ -24,7 +24,9 @@ import { createLedger } from './ledger/ledger.ts';
 import { createOutbox, type Outbox } from './ledger/outbox.ts';
 import { createLedgerPool } from './ledger/pool.ts';
 import { rowHash } from './ledger/row-hash.ts';
+import { createLiveState } from './live-state.ts';
 import type { EventLog, OutboxStore } from './model.ts';
+import { createObservation } from './observation.ts';
 import { fullJitterMs } from './queue/backoff.ts';
 import { createDisposalQueue } from './queue/disposal-queue.ts';
 import { createTransferQueue } from './queue/transfer-queue.ts';
@@ -33,6 +35,7 @@ import { contentTypeOf } from './s3/content-type.ts';
 import { conflictKey, conflictKeyById, objectKey, resolvePrefix } from './s3/object-key.ts';
 import { createS3Store } from './s3/store-file.ts';
 import { lockFolder } from './service/folder-lock.ts';
+import { freeMemoryWhenIdle } from './service/idle-memory.ts';
 import { errorFields } from './service/log-error.ts';
 import { createNetwork } from './service/network.ts';
 import { textOf } from './service/path-bytes.ts';
@@ -57,6 +60,8 @@ export interface DaemonSurroundings {
 
 const uploadBackoff = { baseMs: 1000, capMs: 60_000 };
 const ledgerBackoff = { baseMs: 250, capMs: 30_000 };
+/** Nobody waits for it, and a login takes four answers: a server that needs 5 s for each is slow, and not down. */
+const ledgerLoginMs = 30_000;
 const statusEveryMs = 2000;
 /** The same trouble is not said again sooner. */
 const repeatAfterMs = 300_000;
@@ -70,13 +75,17 @@ const firstScanMs = 10_000;
  * @throws CredentialsError, ConfigError or LocalFailure where it cannot start; nothing was uploaded then.
  */
 export async function runDaemon(config: Config, around: DaemonSurroundings): Promise<void> {
-  const { env, log, notifier, stop, graceOver } = around;
+  const { env, notifier, stop, graceOver } = around;
+  const liveState = createLiveState();
+  const log = liveState.listeningTo(around.log);
   const { dropFolder: drop, s3: bucket } = config;
+  const instance = env['DROPLEDGER_INSTANCE'] ?? 'default';
   let live = config;
 
   const folders = await openFolders(drop);
   await using _lock = await lockFolder({ ...folders.dropFolder, path: drop.path });
   await using journal = openJournal({ path: journalPath(config, env), rowHash });
+  await using observation = createObservation();
   sayOriginOf(journal.origin, log);
   const networkFileSystem = await networkFileSystemOf(folders.dropFolder);
   warnOfNetworkFileSystem(networkFileSystem, log);
@@ -93,7 +102,12 @@ export async function runDaemon(config: Config, around: DaemonSurroundings): Pro
   const prefix = resolvePrefix(bucket.prefix, hostname());
   const userAgent = `dropledger/${version}`;
   await using s3 = await createS3Store({ ...bucket, credentials: provider, network, log, userAgent });
-  await using pool = createLedgerPool({ ...ledgerTarget(config), credentials: provider, log });
+  await using pool = createLedgerPool({
+    ...ledgerTarget(config),
+    credentials: provider,
+    log,
+    connectTimeoutMs: ledgerLoginMs,
+  });
 
   const probe = namingSource(credentials, s3.probe);
   let principal: string | null = null;
@@ -111,12 +125,14 @@ export async function runDaemon(config: Config, around: DaemonSurroundings): Pro
       log,
       lookAgain: (path) => intake.offer(path),
     }),
+    delayMs: (attempt) => fullJitterMs(attempt, uploadBackoff),
     onError: sayRarely(repeatAfterMs, (error) =>
       log.error('warning', errorFields(error), 'recorded files wait; it is tried again'),
     ),
     graceOver,
   });
 
+  await journal.outbox.retrySetAside();
   await using outbox = drainedAtTheEnd(
     graceOver,
     createOutbox({
@@ -140,7 +156,7 @@ export async function runDaemon(config: Config, around: DaemonSurroundings): Pro
     ...bucket,
     origin: {
       host: hostname(),
-      instance: env['DROPLEDGER_INSTANCE'] ?? 'default',
+      instance,
       bucket: bucket.bucket,
       daemonVersion: version,
       principal: () => principal,
@@ -159,14 +175,15 @@ export async function runDaemon(config: Config, around: DaemonSurroundings): Pro
     settleAnew: (path) => intake.offer(path),
     folderIsThere: () => folderIsThere(folders.dropFolder),
     rowWaits: outbox.wake,
-    onProgress: () => {},
+    onProgress: liveState.progress,
+    onRetry: liveState.retried,
     retryDelayMs: (attempt) => fullJitterMs(attempt, uploadBackoff),
   });
 
   await using queue = createTransferQueue({
     lanes: lanesBySize(journal, bucket),
     current: journal.files.queued,
-    run: transfer,
+    run: liveState.tracking(transfer),
     graceOver,
     onDefect: sayRarely(repeatAfterMs, (error, { path }: QueuedFile) =>
       log.error('warning', { path: textOf(path), ...errorFields(error) }, 'files wait; it is tried again'),
@@ -179,7 +196,7 @@ export async function runDaemon(config: Config, around: DaemonSurroundings): Pro
     ignore: drop.ignore,
     settleMs: drop.settleMs,
     rescanSeconds: () => live.dropFolder.rescanSeconds,
-    trustTimes: networkFileSystem === undefined,
+    onNetwork: networkFileSystem !== undefined,
     log,
     known: (path) => knownOf(journal.files.known(path)),
     async onSettled(files) {
@@ -188,6 +205,17 @@ export async function runDaemon(config: Config, around: DaemonSurroundings): Pro
     async afterScan() {
       disposals.wake();
     },
+  });
+
+  let isReady = false;
+  await observation.open({
+    ...{ config, env, log, instance, prefix, liveState, journal, folders, intake },
+    outage: gate.outage,
+    outboxState: outbox.state,
+    rescanSeconds: () => live.dropFolder.rescanSeconds,
+    credentials: credentials.state,
+    principal: () => principal,
+    phase: () => (stop.aborted ? 'stopping' : isReady ? 'running' : 'starting'),
   });
 
   await gate.askFirst(stop, firstAnswerMs);
@@ -220,7 +248,9 @@ export async function runDaemon(config: Config, around: DaemonSurroundings): Pro
     rowsWaiting: outbox.state().waiting,
     credentialsUntil: expiry.endsAt(),
   });
+  using _memory = freeMemoryWhenIdle(() => queue.running() === 0 && intake.settling() === 0);
   const telling = setInterval(() => notifier.status(statusLine(status())), statusEveryMs);
+  isReady = true;
   log.info('ready', readyFields(config, principal));
   notifier.status(statusLine(status()));
   notifier.ready();

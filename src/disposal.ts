@@ -17,7 +17,8 @@ export interface DisposalSteps {
 
 export function createDisposal({ journal, dispose, log, lookAgain }: DisposalSteps) {
   const saidOf = new Set<string>();
-  const failing = new Set<string>();
+  /** Files that could not be moved, and the reasons that were told, until all of them are. */
+  const failing = { files: new Set<string>(), reasons: new Set<string>() };
   const once = (about: string, say: () => void): void => {
     if (saidOf.has(about)) return;
     saidOf.add(about);
@@ -39,10 +40,11 @@ export function createDisposal({ journal, dispose, log, lookAgain }: DisposalSte
     );
 
   /** Once a reason, until all goes well again: a full disk fails thousands of files. */
-  const sayFailed = ({ path }: RecordedFile, error: unknown): void => {
+  const sayFailed = ({ path, fileId }: RecordedFile, error: unknown): void => {
     const reason = codeOf(error) ?? messageOf(error);
-    if (failing.has(reason)) return;
-    failing.add(reason);
+    failing.files.add(fileId);
+    if (failing.reasons.has(reason)) return;
+    failing.reasons.add(reason);
     const example = textOf(path);
     log.error('warning', { example, ...errorFields(error) }, 'recorded files cannot be moved; it is tried again');
   };
@@ -53,13 +55,15 @@ export function createDisposal({ journal, dispose, log, lookAgain }: DisposalSte
     log.error('quarantined', { path: textOf(path), error: reason, hint, id: ledgerId });
   };
 
-  return async (files: readonly RecordedFile[]): Promise<void> => {
+  /** Resolves with how many could not be disposed of now. */
+  return async (files: readonly RecordedFile[]): Promise<number> => {
     const done: { fileId: string; rests: 'kept' | 'not-movable' | undefined }[] = [];
     const emptied = new Set<RelativePath>();
     const replaced: RelativePath[] = [];
     let failed = 0;
     for (const [file, disposal] of await dispose(files)) {
       const { path, fileId } = file;
+      if (disposal.kind !== 'failed') failing.files.delete(fileId);
       switch (disposal.kind) {
         case 'moved':
           emptied.add(parentOf(path));
@@ -85,8 +89,9 @@ export function createDisposal({ journal, dispose, log, lookAgain }: DisposalSte
           break;
       }
     }
-    if (failed === 0) failing.clear();
+    if (failing.files.size === 0) failing.reasons.clear();
     await Promise.all([journal.files.disposed(done), journal.emptiedFolders.note(emptied, new Date())]);
     for (const path of replaced) lookAgain(path);
+    return failed;
   };
 }

@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { identityAt } from './drop-folder/folder.ts';
+import { folderIsThere, identityAt } from './drop-folder/folder.ts';
 import type { Folders } from './drop-folder/folders.ts';
-import { folderIsThere } from './drop-folder/intake.ts';
 import { pruneArchive, removeEmptyFolders } from './drop-folder/tidy.ts';
 import type { Journal } from './journal/journal.ts';
 import type { AbortUpload, EventLog } from './model.ts';
@@ -60,7 +59,7 @@ export function createHousekeeping(options: HousekeepingOptions) {
     await pruneArchive(archive, ago(archiveKeepDays * dayMs), stop.signal);
   };
 
-  /** Files that rested in the folder and were taken away by somebody: nothing need be remembered of them. */
+  /** Files that stayed in the folder and were taken away by somebody: nothing need be remembered of them. */
   const forgetVanished = async () => {
     if (!(await folderIsThere(dropFolder))) return;
     let position = 0;

@@ -2,6 +2,12 @@ import type { QueuedFile, SizeRange } from './journal/files.ts';
 import type { Journal } from './journal/journal.ts';
 import type { Lane } from './queue/transfer-queue.ts';
 
+/**
+ * A small file's pass is one request between two commits of the journal, which many passes share: with so many of them
+ * for each request that may be in flight, there is always one to send.
+ */
+const passesPerRequest = 4;
+
 /** Small files, up to one part, go many at a time; large ones share the requests and the memory among few. */
 export function lanesBySize(
   journal: Pick<Journal, 'files'>,
@@ -13,7 +19,7 @@ export function lanesBySize(
     next: (position, limit) => journal.files.queuedAfter(position, sizes, limit),
   });
   return [
-    lane(concurrency * 2, { least: 0, most: partSizeBytes }),
+    lane(concurrency * passesPerRequest, { least: 0, most: partSizeBytes }),
     lane(Math.max(2, Math.ceil(concurrency / 2)), { least: partSizeBytes + 1, most: Number.MAX_SAFE_INTEGER }),
   ];
 }

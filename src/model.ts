@@ -9,9 +9,11 @@
  */
 export type RelativePath = string & { readonly brand: 'RelativePath' };
 
-/** What makes a file the same file: inodes are reused and mtimes are forged, so all of it together. */
+/**
+ * What makes a file the same file: inodes are reused and mtimes are forged, so all of it together. The device's number is
+ * none of it: a reboot, or mounting the folder again, may change that.
+ */
 export interface FileIdentity {
-  readonly dev: bigint;
   readonly ino: bigint;
   /** Bytes. */
   readonly size: number;
@@ -216,7 +218,8 @@ export type EventName =
   | 'warning'
   | 'reloaded'
   | 'gone'
-  | 'set-aside';
+  | 'set-aside'
+  | 'put-back';
 
 export type EventFields = Readonly<Record<string, string | number | boolean | null | undefined>>;
 

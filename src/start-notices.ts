@@ -5,10 +5,14 @@ import type { EventFields, EventLog } from './model.ts';
 import { version } from './service/version.ts';
 
 export function sayOriginOf(origin: JournalOrigin, log: EventLog): void {
+  const hint =
+    'files still in the folder may be stored and recorded once more; dropledger journal rebuild, before the start, prevents that';
   if (origin.kind === 'new') log.info('journal-reset', {}, 'there was no journal: a new one begins');
   if (origin.kind === 'corrupt') {
-    const hint = 'files still in the folder may be stored and recorded once more';
     log.error('journal-reset', { moved_to: origin.movedTo, hint }, 'the journal was corrupt: a new one begins');
+  }
+  if (origin.kind === 'copy') {
+    log.error('journal-reset', { hint }, 'the journal is a copy, of an earlier time perhaps: it begins a new chain');
   }
 }
 

@@ -43,6 +43,8 @@ export interface TransferSteps {
   /** A row is in the outbox. */
   rowWaits(): void;
   onProgress(file: QueuedFile, bytesStored: number): void;
+  /** An attempt failed and will be repeated. */
+  onRetry(kind: RetryKind): void;
   retryDelayMs(attempt: number): number;
 }
 
@@ -78,7 +80,8 @@ export function createTransfer(steps: TransferSteps) {
       const outcome = await steps.open(file);
       switch (outcome.kind) {
         case 'vanished':
-          if (!(await steps.folderIsThere())) return await tryAgain(steps, file, 'the drop folder is not there');
+          if (!(await steps.folderIsThere()))
+            return await tryAgain(steps, file, 'folder', 'the drop folder is not there');
           await journal.files.forget(file);
           if (file.restedAs === undefined) {
             log.info('gone', { path: textOf(file.path) }, 'it left the folder before it was uploaded');
@@ -90,6 +93,7 @@ export function createTransfer(steps: TransferSteps) {
           return await tryAgain(
             steps,
             file,
+            'unreadable',
             outcome.reason,
             'let the service user read it (chmod g+r, or a default ACL)',
           );
@@ -103,7 +107,7 @@ export function createTransfer(steps: TransferSteps) {
         if (gate.report(error, file.path)) return Date.now();
       }
       if (error instanceof ServiceUnavailable) gate.report(error, file.path);
-      return tryAgain(steps, file, messageOf(error), hintOf(error));
+      return tryAgain(steps, file, kindOf(error), messageOf(error), hintOf(error));
     }
   };
 }
@@ -284,15 +288,33 @@ async function settleAnew({ journal, settleAnew: offer, log }: TransferSteps, fi
 }
 
 /** Says so once a file and reason: while uploads are paused, that was said already. */
-async function tryAgain(steps: TransferSteps, file: QueuedFile, reason: string, hint?: string): Promise<number> {
+async function tryAgain(
+  steps: TransferSteps,
+  file: QueuedFile,
+  kind: RetryKind,
+  reason: string,
+  hint?: string,
+): Promise<number> {
   const attempts = file.attempts + 1;
+  steps.onRetry(kind);
   const nextTryAt = Date.now() + steps.retryDelayMs(attempts);
   await steps.journal.files.failed(file.fileId, attempts, nextTryAt, reason);
-  if (!steps.gate.isClosed() && file.lastError !== reason) {
+  if (!steps.gate.isClosed() && withoutRequestId(file.lastError) !== withoutRequestId(reason)) {
     const inSeconds = Math.ceil((nextTryAt - Date.now()) / 1000);
-    steps.log.warning('retrying', { path: textOf(file.path), attempts, inSeconds, error: reason, hint });
+    steps.log.warning('retrying', { path: textOf(file.path), attempts, in_seconds: inSeconds, error: reason, hint });
   }
   return nextTryAt;
+}
+
+/** S3 numbers its answers: the same trouble again has another number. */
+const withoutRequestId = (reason: string | undefined) => reason?.replace(/ \(request [^)]*\)/, '');
+
+/** What was in the way of an attempt. */
+export type RetryKind = 'folder' | 'unreadable' | 'refused' | 'local' | ServiceUnavailable['service'];
+
+function kindOf(error: unknown): RetryKind {
+  if (error instanceof ServiceUnavailable) return error.service;
+  return error instanceof CredentialsError || error instanceof ConfigError ? 'refused' : 'local';
 }
 
 const hintOf = (error: unknown): string | undefined => (error instanceof DropledgerError ? error.hint : undefined);

@@ -1,13 +1,16 @@
+import { resolve } from 'node:path';
 import { createCredentials } from '../aws/credentials.ts';
-import { InvalidConfig, loadConfig } from '../config/load.ts';
+import { type ConfigProblem, InvalidConfig, loadConfig } from '../config/load.ts';
 import { journalPath } from '../config/places.ts';
 import type { Config } from '../config/schema.ts';
-import { exitCode } from '../service/errors.ts';
+import { currentUser } from '../service/current-user.ts';
+import { ConfigError, exitCode } from '../service/errors.ts';
 import { createNetwork } from '../service/network.ts';
 import { checkAws } from './checks/aws.ts';
 import { checkFolders } from './checks/folders.ts';
 import { checkLedger } from './checks/ledger.ts';
 import { type CheckResult, failed, passed } from './checks/result.ts';
+import { checkInside, environmentOf, insideVariable, type ServiceUnit, unitOf } from './checks/service-unit.ts';
 import { unitDropIn } from './checks/unit.ts';
 import { type Command, configOption, type GivenOptions, type Surroundings, textOf } from './command.ts';
 import { warningsTo } from './warnings.ts';
@@ -17,32 +20,78 @@ const worstFirst = [exitCode.config, exitCode.credentials, exitCode.unavailable,
 
 export const check: Command = {
   details: `Looks at configuration, folders, journal, clock, credentials, write access to the bucket (a multipart upload is started and
-aborted: nothing stays) and the ledger. Exit code 0 only if all is fine; else 78, 77, 69 or 1, the first that applies.`,
+aborted: nothing stays) and the ledger. Exit code 0 only if all is fine; else 78, 77, 69 or 1, the first that applies.
+
+As root it looks as the service does: as the user of the unit, with the unit's environment, rights and mounts.`,
   options: { ...configOption, json: { describe: 'print the results as JSON' } },
 
   async run(given: GivenOptions, around: Surroundings): Promise<number> {
-    const file = textOf(given, 'config') ?? configOption.config.default;
+    const file = resolve(textOf(given, 'config') ?? configOption.config.default);
+    const place = await placeOf(file, around);
+    let refusal: CheckResult | undefined;
+    if (place.kind === 'root') {
+      const args = ['--config', file, ...(given['json'] === true ? ['--json'] : [])];
+      const inside = await checkInside(place.unit, args);
+      if (inside.kind === 'checked') return inside.exitCode;
+      if (inside.kind === 'refused') refusal = refusedBy(place.unit, inside.exitCode);
+    }
+
     const config = await loadConfig(file).catch((error: unknown) => {
       if (error instanceof InvalidConfig) return error;
       throw error;
     });
-    const isInvalid = config instanceof InvalidConfig;
-    const results = isInvalid
-      ? config.problems.map(({ path, message }) => ({
-          ...failed('config', config),
-          detail: `${path} ${message}`.trim(),
-        }))
-      : [passed('config', file), ...(await checkAll(config, around))];
-    const dropIn = isInvalid ? undefined : unitDropIn(config, journalPath(config, around.env));
+    const results = [
+      ...(refusal === undefined ? [] : [refusal]),
+      ...(config instanceof InvalidConfig
+        ? config.problems.map((problem) => wrong(file, config, problem))
+        : [passed('config', file), ...(await checkAll(config, around))]),
+    ];
+    const dropIn = config instanceof InvalidConfig ? undefined : unitDropIn(config, journalPath(config, around.env));
     const colours = around.stdout.isTTY === true && !around.env['NO_COLOR'];
+    const user = currentUser();
     const text =
       given['json'] === true
-        ? `${JSON.stringify({ checks: results, dropIn })}\n`
-        : describe(results, colours) + advice(dropIn, around);
+        ? `${JSON.stringify({ checks: results, dropIn, user, unit: around.env[insideVariable] })}\n`
+        : `${describe(results, colours)}\n${advice({ place, user, dropIn, allFine: results.every(({ ok }) => ok) })}`;
     around.stdout.write(text);
     return worstFirst.find((code) => results.some((result) => result.exitCode === code)) ?? exitCode.fine;
   },
 };
+
+/** From where this check looks. */
+type Place =
+  | { readonly kind: 'inside'; readonly unit: string }
+  /** A root shell, on a machine that has the unit: it can go inside. */
+  | { readonly kind: 'root'; readonly unit: ServiceUnit }
+  | { readonly kind: 'shell'; readonly unit: ServiceUnit | undefined };
+
+async function placeOf(file: string, { env }: Surroundings): Promise<Place> {
+  const inside = env[insideVariable];
+  if (inside !== undefined) return { kind: 'inside', unit: inside };
+  const unit = await unitOf(file);
+  if (unit === undefined) return { kind: 'shell', unit };
+  if (process.getuid?.() === 0) return { kind: 'root', unit };
+  // AWS_PROFILE= and the like: what the service has, its user's shell may lack. The SDK reads the real environment.
+  if (currentUser() === unit.user) Object.assign(env, await environmentOf(unit));
+  return { kind: 'shell', unit };
+}
+
+const refusedBy = (unit: ServiceUnit, code: number): CheckResult =>
+  failed(
+    'unit',
+    new ConfigError(
+      `systemd cannot set up what ${unit.name} asks for (exit code ${code}): the service would not start`,
+      {
+        hint: `journalctl -n 20 _PID=1 tells why; systemctl cat ${unit.name} shows it (a path in ReadWritePaths= that is missing?)`,
+      },
+    ),
+  );
+
+const wrong = (file: string, error: InvalidConfig, { path, message }: ConfigProblem): CheckResult => ({
+  ...failed('config', error),
+  detail: `${path} ${message}`.trim(),
+  hint: path === '' ? error.hint : `sudoedit ${file}    (man dropledger.json tells of each key)`,
+});
 
 async function checkAll(config: Config, around: Surroundings): Promise<CheckResult[]> {
   const { env } = around;
@@ -67,10 +116,27 @@ function describe(results: readonly CheckResult[], colours: boolean): string {
   return `${lines.join('\n')}\n`;
 }
 
-function advice(dropIn: string | undefined, { env }: Surroundings): string {
-  if (env['INVOCATION_ID'] !== undefined) return '';
-  const seen =
-    "\nThis looked as this shell's user, outside the unit: the unit's own mounts and user are not seen from here.\n";
-  if (dropIn === undefined) return `${seen}The packaged unit needs no drop-in for this configuration.\n`;
-  return `${seen}For this configuration the packaged unit needs (systemctl edit dropledger):\n\n${dropIn}`;
+interface Looked {
+  readonly place: Place;
+  readonly user: string;
+  readonly dropIn: string | undefined;
+  readonly allFine: boolean;
 }
+
+/** Who looked, what could not be seen from there, and the drop-in that the unit needs, perhaps. */
+function advice({ place, user, dropIn, allFine }: Looked): string {
+  if (place.kind === 'inside') {
+    const seen = `Looked as ${user}, with the environment, the rights and the mounts of ${place.unit}.\n`;
+    return allFine || dropIn === undefined ? seen : `${seen}${needed(dropIn, place.unit)}`;
+  }
+  const unit = place.unit?.name ?? 'dropledger';
+  const asService = `The service runs as ${place.unit?.user ?? 'dropledger'}: sudo dropledger check looks as that user, inside the unit.\n`;
+  const seen = `Looked as ${user}, outside the unit, whose own mounts are not seen from here.\n`;
+  const how = place.kind === 'shell' && place.unit !== undefined ? asService : '';
+  const need =
+    dropIn === undefined ? 'The packaged unit needs no drop-in for this configuration.\n' : needed(dropIn, unit);
+  return `${seen}${how}${need}`;
+}
+
+const needed = (dropIn: string, unit: string): string =>
+  `For this configuration the packaged unit needs (systemctl edit ${unit.replace(/\.service$/, '')}):\n\n${dropIn}`;

@@ -1,3 +1,4 @@
+import { directoriesOf } from '../config/places.ts';
 import { DropledgerError, exitCode, UsageError } from '../service/errors.ts';
 import { describeError } from '../service/log-error.ts';
 import { version } from '../service/version.ts';
@@ -10,9 +11,11 @@ import {
   readArguments,
   type Surroundings,
   table,
+  textOf,
 } from './command.ts';
 
-const commands: readonly CommandEntry[] = [
+/** All of them: the manual and the shells' completions are made from this table too. */
+export const commands: readonly CommandEntry[] = [
   {
     name: 'run',
     summary: 'watch the folder, upload, record: the daemon, in the foreground (systemd runs this)',
@@ -29,6 +32,21 @@ const commands: readonly CommandEntry[] = [
     load: async () => (await import('./migrate.ts')).migrate,
   },
   {
+    name: 'status',
+    summary: 'what a running daemon is doing: transfers, queue, outages, credentials',
+    load: async () => (await import('./status.ts')).status,
+  },
+  {
+    name: 'explain',
+    summary: 'what happened, or will happen, to one file, and why',
+    load: async () => (await import('./explain.ts')).explain,
+  },
+  {
+    name: 'retry',
+    summary: 'put quarantined files back into the drop folder',
+    load: async () => (await import('./retry.ts')).retry,
+  },
+  {
     name: 'ledger',
     summary: 'read the ledger: list, show, stats, export, report, verify-chain',
     load: async () => (await import('./ledger.ts')).ledger,
@@ -42,6 +60,11 @@ const commands: readonly CommandEntry[] = [
     name: 'restore',
     summary: "download one object and prove it by the ledger's sha256 (needs a role that may read the bucket)",
     load: async () => (await import('./restore.ts')).restore,
+  },
+  {
+    name: 'journal',
+    summary: "the daemon's local memory: rebuild it from the ledger",
+    load: async () => (await import('./journal.ts')).journal,
   },
   {
     name: 'policy',
@@ -104,6 +127,8 @@ async function runOne(
 ): Promise<number> {
   const { given, operands } = readArguments(entry.name, command, args);
   if (given['help'] === true) return say(around, helpOf(entry, command));
+  // An instance's state is elsewhere. The SDK and the commands read the real environment.
+  Object.assign(around.env, { ...directoriesOf(textOf(given, 'config') ?? ''), ...around.env });
   return command.run(given, around, operands);
 }
 
@@ -111,6 +136,16 @@ function say(around: Surroundings, text: string): number {
   around.stdout.write(text);
   return exitCode.fine;
 }
+
+/** What each exit code means. */
+export const exitCodes: readonly (readonly [string, string])[] = [
+  ['0', 'fine'],
+  ['1', 'failed'],
+  ['64', 'the command line is wrong'],
+  ['69', 'a needed service, or the daemon, cannot be reached'],
+  ['77', 'credentials missing, refused or expired'],
+  ['78', 'the configuration is wrong'],
+];
 
 const overview = () => `Usage: dropledger COMMAND [options]
 
@@ -120,14 +155,7 @@ Commands:
 ${table(commands.map(({ name, summary }) => [name, summary]))}
 
 dropledger COMMAND --help tells more. Exit codes:
-${table([
-  ['0', 'fine'],
-  ['1', 'failed'],
-  ['64', 'the command line is wrong'],
-  ['69', 'a needed service cannot be reached'],
-  ['77', 'credentials missing, refused or expired'],
-  ['78', 'the configuration is wrong'],
-])}
+${table(exitCodes)}
 `;
 
 /** A list of problems keeps its lines; all else is one line with its causes. */

@@ -121,6 +121,7 @@ async function writeConfig(places: Places, endpoint: string, ledger: DemoLedger)
         tls: 'off',
       },
       journal: { path: join(places.top, 'journal.db') },
+      control: { socket: join(places.top, 'control.sock') },
     },
     null,
     2,
@@ -214,7 +215,8 @@ and see them arrive, as plain files, in
   ${join(places.s3, bucket)}
 What cannot be uploaded is in ${places.quarantine}, with a reason beside it.
 
-Ask the ledger, from another terminal:
+See it at work, and ask the ledger, from another terminal:
+  bin/dropledger.js status --watch --config ${join(places.top, 'config.json')}
   bin/dropledger.js ledger list --config ${join(places.top, 'config.json')}
 or in SQL, if psql is installed:
   PGPASSWORD=$(cat ${readerPasswordFile}) psql -h ${host} -p ${port} -U dropledger_reader ${database} \\

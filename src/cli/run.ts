@@ -4,9 +4,10 @@ import { changesBetween } from '../config/reload.ts';
 import type { Config } from '../config/schema.ts';
 import { runDaemon } from '../daemon.ts';
 import { DropledgerError, exitCode } from '../service/errors.ts';
+import { type Journald, openJournald } from '../service/journald.ts';
 import { errorFields } from '../service/log-error.ts';
 import { logRuntimeMessages } from '../service/log-runtime.ts';
-import { createLogger, describeDestination, type Logger } from '../service/logger.ts';
+import { createLogger, describeDestination, type LogDestination, type Logger } from '../service/logger.ts';
 import { createNotifier, type Notifier } from '../service/systemd.ts';
 import { type Command, configOption, type GivenOptions, type Surroundings, textOf } from './command.ts';
 
@@ -22,10 +23,11 @@ goes on with it. SIGHUP reads the configuration and the AWS login again.`,
     const file = textOf(given, 'config') ?? configOption.config.default;
     const destination = describeDestination(1, around.stdout.isTTY === true, around.env);
     let log = createLogger({ level: 'info', format: 'auto', destination });
+    await using journald = await journaldFor(destination, around.env);
     logRuntimeMessages(around.runtime, log);
     try {
       const config = await loadConfig(file);
-      log = createLogger({ ...config.log, destination });
+      log = createLogger({ ...config.log, destination, journald });
       logRuntimeMessages(around.runtime, log);
       await using notifier = await createNotifier({
         socketPath: around.env['NOTIFY_SOCKET'],
@@ -48,6 +50,13 @@ goes on with it. SIGHUP reads the configuration and the AWS login again.`,
     }
   },
 };
+
+/** Where stdout is journald's, lines come with their fields; where that fails, without. */
+async function journaldFor({ kind }: LogDestination, env: Surroundings['env']): Promise<Journald | undefined> {
+  if (kind !== 'journal') return undefined;
+  const instance = env['DROPLEDGER_INSTANCE'];
+  return await openJournald({ identifier: instance === undefined ? 'dropledger' : `dropledger-${instance}` });
+}
 
 interface Running {
   readonly file: string;

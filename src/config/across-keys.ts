@@ -31,6 +31,10 @@ export function problemsAcrossKeys(data: unknown): ConfigProblem[] {
     if (path === undefined || folder === undefined || !isInside(path, folder)) continue;
     problems.push({ path: `${section}.${key}`, message: 'must lie outside dropFolder.path: it would be uploaded' });
   }
+  const socket = text('control', 'socket');
+  if (socket !== undefined && folder !== undefined && isInside(socket, folder)) {
+    problems.push({ path: 'control.socket', message: 'must lie outside dropFolder.path, where nothing is created' });
+  }
   if (archive !== undefined && quarantine !== undefined && overlap(archive, quarantine)) {
     problems.push({ path: 'dropFolder.quarantinePath', message: 'must be apart from dropFolder.archivePath' });
   }

@@ -1,12 +1,18 @@
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import type { Config } from './schema.ts';
 
 /** Where the journal lies: as configured, else where systemd made room for it, else the package's place. */
 export function journalPath(config: Config, env: Readonly<Record<string, string | undefined>>): string {
-  // systemd separates several directories by a colon; the first one is the unit's own.
-  const [stateDirectory = ''] = (env['STATE_DIRECTORY'] ?? '/var/lib/dropledger').split(':');
-  return config.journal.path ?? join(stateDirectory, 'journal.db');
+  return config.journal.path ?? join(firstOf(env['STATE_DIRECTORY']) ?? '/var/lib/dropledger', 'journal.db');
 }
+
+/** Where the daemon listens for `status`, `explain` and `retry`, and these look for it. */
+export function controlSocket(config: Config, env: Readonly<Record<string, string | undefined>>): string {
+  return config.control.socket ?? join(firstOf(env['RUNTIME_DIRECTORY']) ?? '/run/dropledger', 'control.sock');
+}
+
+/** systemd separates several directories by a colon; the first one is the unit's own. */
+const firstOf = (directories: string | undefined): string | undefined => directories?.split(':')[0];
 
 /** The ledger's database and how to log in to it. */
 export const ledgerTarget = ({ ledger, s3 }: Config) => ({
@@ -20,3 +26,16 @@ export const ledgerTarget = ({ ledger, s3 }: Config) => ({
   caFile: ledger.caFile,
   tls: ledger.tls,
 });
+
+/** /etc/dropledger/NAME.json is that of dropledger@NAME.service. */
+export function instanceOf(configFile: string): string | undefined {
+  const name = basename(configFile, '.json');
+  return dirname(configFile) === '/etc/dropledger' && name !== 'config' ? name : undefined;
+}
+
+/** What systemd tells the daemon of such an instance, for commands in a shell that look for the same places. */
+export function directoriesOf(configFile: string): Record<string, string> {
+  const instance = instanceOf(configFile);
+  if (instance === undefined) return {};
+  return { STATE_DIRECTORY: `/var/lib/dropledger-${instance}`, RUNTIME_DIRECTORY: `/run/dropledger-${instance}` };
+}

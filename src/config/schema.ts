@@ -1,5 +1,6 @@
 import { isAbsolute } from 'node:path';
 import { z } from 'zod';
+import { listenAddress } from '../service/listen-address.ts';
 
 /** The configuration: every key, its default and what it means. The JSON schema for editors is generated from here. */
 
@@ -142,6 +143,28 @@ const journal = z.strictObject({
   rememberDays: z.number().min(1).default(365).describe('How long it is remembered what was stored under which path.'),
 });
 
+/** A unix socket's address has room for so many bytes, and a NUL at its end (`sun_path`, unix(7)). */
+const mostSocketBytes = 107;
+
+const control = z.strictObject({
+  socket: absolutePath
+    .refine((path) => Buffer.byteLength(path) <= mostSocketBytes, {
+      error: `must be at most ${mostSocketBytes} bytes long, as all unix sockets`,
+    })
+    .optional()
+    .describe(
+      'For status, explain and retry; absent: $RUNTIME_DIRECTORY/control.sock, else /run/dropledger/control.sock.',
+    ),
+});
+
+const metrics = z.strictObject({
+  listen: z
+    .string()
+    .refine((text) => listenAddress(text) !== undefined, { error: 'must be HOST:PORT, such as "127.0.0.1:9464"' })
+    .optional()
+    .describe('Prometheus /metrics, /healthz and /readyz; absent: off. A port alone listens on loopback.'),
+});
+
 const log = z.strictObject({
   level: z.enum(['debug', 'info', 'warning', 'error']).default('info'),
   format: z
@@ -157,6 +180,8 @@ export const configSchema = z.strictObject({
   aws: aws.prefault({}),
   ledger,
   journal: journal.prefault({}),
+  control: control.prefault({}),
+  metrics: metrics.prefault({}),
   log: log.prefault({}),
 });
 

@@ -1,11 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Disposition, FileIdentity, RelativePath } from '../model.ts';
-import { codeOf } from '../service/errors.ts';
+import { codeOf, LocalFailure } from '../service/errors.ts';
 import { nameOf, parentOf } from '../service/path-bytes.ts';
 import { nameWithId } from './file-names.ts';
 import {
   type Folder,
   type FolderHandle,
+  folderIsThere,
   isForbidden,
   isGone,
   LedAstray,
@@ -76,14 +77,18 @@ export function createDisposer({ folders, afterUpload, settleMs, graceOver }: Di
 
   const disposeLeg = async <File extends DisposableFile>(leg: Leg<File>, done: Map<File, Disposal>): Promise<void> => {
     const source = await openSource(dropFolder, leg.parent);
-    if ('kind' in source) {
+    const isMissing = 'kind' in source;
+    if (isMissing) {
       for (const file of leg.files) done.set(file, source);
-      return;
+      if (leg.target !== 'deleting') return;
     }
-    await using from = source;
+    // What must not be deleted after all comes back to the top where its folder is gone.
+    await using from = isMissing ? await openInside(dropFolder, '' as RelativePath) : source;
     const { handle, keepsPath } = await openTarget(leg);
     await using to = handle;
-    await moveAll(leg.files, done, { from, to, target: leg.target, keepsPath });
+    if (isMissing) {
+      for (const file of leg.files) if (await waitsInside(to, file)) done.set(file, waiting(file));
+    } else await moveAll(leg.files, done, { from, to, target: leg.target, keepsPath });
     if (leg.target === 'deleting') await finishDeleting(leg.files, done, { from, to }, { settleMs, graceOver });
     await from.sync();
     await to.sync();
@@ -139,7 +144,7 @@ async function moveAll<File extends DisposableFile>(files: readonly File[], done
 
 /** The names that a file may have where it goes, the first that is free. */
 function namesFor({ path, disposition }: DisposableFile, { target, keepsPath }: Way): RelativePath[] {
-  if (target === 'deleting') return [disposition.ledgerId as RelativePath];
+  if (target === 'deleting') return [waitingName({ disposition })];
   const name = nameOf(path);
   const suffixLength = target === 'quarantine' ? reasonSuffix.length : 0;
   const withId = nameWithId(name, disposition.ledgerId, suffixLength);
@@ -155,16 +160,22 @@ async function disposeOne(
   const { from, to, target } = way;
   const move = { from, name: nameOf(path), identity, to, names: namesFor(file, way), ...reserved };
   if (target === 'deleting') {
-    const waiting = disposition.ledgerId as RelativePath;
     const moved = await moveFile(move);
-    if (moved.kind !== 'gone') return moved;
-    // The daemon ended between the rename and the second look, or before the rename.
-    if (await isReservation(to, waiting)) await removeEntry(to, waiting);
-    return (await identityOfEntry(to, waiting)) === undefined ? moved : { kind: 'moved', name: waiting };
+    return moved.kind === 'gone' && (await waitsInside(to, file)) ? waiting(file) : moved;
   }
   return disposition.kind === 'quarantine'
     ? moveFile({ ...move, companion: reasonCompanion(to, path, disposition) })
     : moveFile(move);
+}
+
+const waitingName = ({ disposition }: Pick<DisposableFile, 'disposition'>) => disposition.ledgerId as RelativePath;
+const waiting = (file: DisposableFile) => ({ kind: 'moved', name: waitingName(file) }) as const;
+
+/** Whether a daemon that was killed had moved it to where deleted files wait; all it had done may be to take the name. */
+async function waitsInside(to: FolderHandle, file: DisposableFile): Promise<boolean> {
+  const name = waitingName(file);
+  if (await isReservation(to, name)) await removeEntry(to, name);
+  return (await identityOfEntry(to, name)) !== undefined;
 }
 
 /** Somebody may have had a file open and written on: what changed goes back to the drop folder, the rest is deleted. */
@@ -174,10 +185,10 @@ async function finishDeleting<File extends DisposableFile>(
   { from, to }: Pick<Way, 'from' | 'to'>,
   { settleMs, graceOver }: { settleMs: number; graceOver: AbortSignal | undefined },
 ): Promise<void> {
-  const waiting = files.filter((file) => done.get(file)?.kind === 'moved');
-  if (waiting.length === 0) return;
+  const toLookAt = files.filter((file) => done.get(file)?.kind === 'moved');
+  if (toLookAt.length === 0) return;
   const isOver = await sleep(settleMs, false, { signal: graceOver }).catch(() => true);
-  for (const file of waiting) {
+  for (const file of toLookAt) {
     const moved = done.get(file);
     if (moved?.kind !== 'moved') continue;
     if (isOver) {
@@ -195,7 +206,9 @@ async function finishDeleting<File extends DisposableFile>(
   }
 }
 
+/** Where the drop folder itself is away, renamed or unmounted, nothing in it is gone: its files wait. */
 async function openSource(dropFolder: Folder, parent: RelativePath): Promise<FolderHandle | MoveOutcome> {
+  if (!(await folderIsThere(dropFolder))) throw new LocalFailure('the drop folder is not there');
   try {
     return await openInside(dropFolder, parent);
   } catch (error) {

@@ -2,6 +2,7 @@ import { type BigIntStats, constants, fsync } from 'node:fs';
 import { mkdir, realpath, stat, statfs } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import type { FileIdentity, RelativePath } from '../model.ts';
+import { currentUser } from '../service/current-user.ts';
 import { ConfigError, codeOf, messageOf } from '../service/errors.ts';
 import { bytesOf } from '../service/path-bytes.ts';
 import { createFileCalls, type FileCalls } from './file-calls.ts';
@@ -21,7 +22,7 @@ export interface Folder {
  * @throws ConfigError where it is missing or no folder.
  */
 export async function openFolder(path: string, configKey: string): Promise<Folder> {
-  const hint = `make it, or name another ${configKey}; it must be readable by the service user`;
+  const hint = `name a folder in ${configKey}`;
   try {
     const real = await realpath(Buffer.from(path), { encoding: 'buffer' });
     const stats = await stat(real, { bigint: true });
@@ -30,16 +31,27 @@ export async function openFolder(path: string, configKey: string): Promise<Folde
     return { path: real, dev: stats.dev, ino: stats.ino, calls };
   } catch (error) {
     if (error instanceof ConfigError) throw error;
-    throw new ConfigError(`${configKey}: ${path}: ${messageOf(error)}`, { hint, cause: error });
+    throw new ConfigError(`${configKey}: ${path}: ${messageOf(error)}`, {
+      hint:
+        codeOf(error) === 'ENOENT'
+          ? `${madeBy(path)}, or name another ${configKey}`
+          : `namei -l ${path} shows who keeps ${currentUser()} out`,
+      cause: error,
+    });
   }
 }
+
+/** The command that makes it; those of the packages are made by systemd-tmpfiles. */
+const madeBy = (path: string): string =>
+  path.startsWith('/srv/dropledger/')
+    ? 'systemd-tmpfiles --create dropledger.conf'
+    : `install -d -o ${currentUser()} ${path}`;
 
 /** The absolute path of something in the folder, as bytes. */
 export const pathIn = (folder: Folder, path: RelativePath): Buffer =>
   path === '' ? folder.path : Buffer.concat([folder.path, Buffer.from('/'), bytesOf(path)]);
 
 export const identityOf = (stats: BigIntStats): FileIdentity => ({
-  dev: stats.dev,
   ino: stats.ino,
   size: Number(stats.size),
   mtimeNs: stats.mtimeNs,
@@ -49,7 +61,6 @@ export const identityOf = (stats: BigIntStats): FileIdentity => ({
 /** The same file with the same bytes, as far as `stat` can tell; `moved`: a rename in between changed its ctime. */
 export function sameFile(one: FileIdentity, other: FileIdentity, { moved = false } = {}): boolean {
   return (
-    one.dev === other.dev &&
     one.ino === other.ino &&
     one.size === other.size &&
     one.mtimeNs === other.mtimeNs &&
@@ -61,6 +72,15 @@ export function sameFile(one: FileIdentity, other: FileIdentity, { moved = false
 export async function identityAt(folder: Folder, path: RelativePath): Promise<FileIdentity | undefined> {
   const stats = await folder.calls.lstat(pathIn(folder, path));
   return stats?.isFile() ? identityOf(stats) : undefined;
+}
+
+/**
+ * A folder that was unmounted leaves an empty one in its place, on another device: nothing in it was deleted. One that was
+ * made again is on the same device, and one that was mounted again, on a device of another number perhaps, is the same inode.
+ */
+export async function folderIsThere({ path, dev, ino }: Folder): Promise<boolean> {
+  const stats = await stat(path, { bigint: true }).catch(() => undefined);
+  return stats?.isDirectory() === true && (stats.dev === dev || stats.ino === ino);
 }
 
 /** A descriptor of a folder: renames through it cannot be led astray by a symlink that was swapped in above. */

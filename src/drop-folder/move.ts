@@ -100,7 +100,8 @@ export async function putBack(
   });
 }
 
-const moveWithoutReplacing = (from: FolderHandle, name: RelativePath, to: FolderHandle, target: RelativePath) =>
+/** Resolves whether or not it worked; rejects where `xargs` is not installed. */
+export const moveWithoutReplacing = (from: FolderHandle, name: RelativePath, to: FolderHandle, target: RelativePath) =>
   run('xargs', ['-0', 'mv', '-nT', '--'], {
     input: Buffer.concat([
       Buffer.from('/proc/self/fd/3/'),
@@ -134,7 +135,8 @@ export async function identityOfEntry(folder: FolderHandle, name: RelativePath):
   return stats?.isFile() ? identityOf(stats) : undefined;
 }
 
-const statsOfEntry = async (folder: FolderHandle, name: RelativePath): Promise<BigIntStats | undefined> =>
+/** What is under that name, of whatever kind; undefined where nothing is. */
+export const statsOfEntry = async (folder: FolderHandle, name: RelativePath): Promise<BigIntStats | undefined> =>
   folder.calls.lstat(folder.entry(name));
 
 const isOtherMount = (error: unknown): boolean => codeOf(error) === 'EXDEV';

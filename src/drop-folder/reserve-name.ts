@@ -48,7 +48,10 @@ export function createNameReserver(to: FolderHandle): NameReserver {
 }
 
 /** Whether there is an empty file without permissions under that name: a name that was taken, and not used. */
-export async function isReservation({ calls, entry }: FolderHandle, name: RelativePath): Promise<boolean> {
+export async function isReservation(
+  { calls, entry }: Pick<FolderHandle, 'calls' | 'entry'>,
+  name: RelativePath,
+): Promise<boolean> {
   const stats = await calls.lstat(entry(name));
   if (stats === undefined) return false;
   return (

@@ -1,3 +1,4 @@
+import { lstatSync, type Stats } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { type FSWatcher, watch } from 'chokidar';
 import type { RelativePath } from '../model.ts';
@@ -25,32 +26,58 @@ export function watchFolder({ folder, ignore, onHint, onReady, onGap }: WatchOpt
   const root = folder.path.toString();
   const relative = (path: string): RelativePath => pathFromText(path.slice(root.length + 1));
   let watcher: FSWatcher;
-  let watched = folder.ino;
+  let watched = `${folder.dev} ${folder.ino}`;
+  /** Subfolders that are watched. */
+  let folders: Set<string>;
+  let ready: boolean;
+
+  /**
+   * Chokidar watches the folders, and is told to ignore every file: it asks about each that an event names or a new
+   * folder holds, and to be asked is the hint. It would remember them all (1.5 KB a file), and look at each twice more.
+   */
+  const isIgnored = (path: string, stats?: Stats): boolean => {
+    if (path.length <= root.length) return false;
+    if (stats === undefined && folders.has(path)) return false;
+    const name = relative(path);
+    if (ignore(name) !== undefined) return true;
+    const found = stats ?? lookAt(path);
+    if (found?.isDirectory()) {
+      folders.add(path);
+      return false;
+    }
+    folders.delete(path);
+    if (ready && found?.isFile()) onHint(name); // what was there before, the scan has, with names as bytes
+    return true;
+  };
 
   const start = () => {
+    folders = new Set();
+    ready = false;
     watcher = watch(root, {
-      ignoreInitial: true, // the scan at start has it, with names as bytes
+      ignoreInitial: true,
       followSymlinks: false,
       atomic: false, // would hide *~ and editors' temporary files by a rule of its own
       ignorePermissionErrors: true,
-      ignored: (path) => path.length > root.length && ignore(relative(path)) !== undefined,
+      ignored: isIgnored,
     });
-    watcher.on('add', (path) => onHint(relative(path)));
-    watcher.on('change', (path) => onHint(relative(path)));
-    watcher.on('ready', onReady);
+    watcher.on('unlinkDir', (path) => folders.delete(path));
+    watcher.on('ready', () => {
+      ready = true;
+      onReady();
+    });
     watcher.on('error', (error) => onGap(explain(error)));
   };
   start();
 
   return {
-    /** The root may have been renamed away and made again: the watch would stay with the old one. */
+    /** The root may have been renamed away and made again, or mounted again: the watch would stay with the old one. */
     async checkRoot(): Promise<void> {
-      const ino = await stat(folder.path, { bigint: true }).then(
-        (stats) => stats.ino,
+      const now = await stat(folder.path, { bigint: true }).then(
+        ({ dev, ino }) => `${dev} ${ino}`,
         () => undefined,
       );
-      if (ino === undefined || ino === watched) return;
-      watched = ino;
+      if (now === undefined || now === watched) return;
+      watched = now;
       await watcher.close();
       start();
       onGap('the drop folder was replaced by another of the same name');
@@ -61,6 +88,15 @@ export function watchFolder({ folder, ignore, onHint, onReady, onGap }: WatchOpt
 }
 
 export type FolderWatch = ReturnType<typeof watchFolder>;
+
+/** Undefined where nothing is, or nothing may be looked at. */
+function lookAt(path: string): Stats | undefined {
+  try {
+    return lstatSync(path, { throwIfNoEntry: false });
+  } catch {
+    return undefined;
+  }
+}
 
 function explain(error: unknown): string {
   const code = (error as { code?: unknown } | null)?.code;

@@ -95,8 +95,10 @@ const schema = `
 
 const schemaVersion = 1;
 
-/** What `openDatabase` found: `kept`, or why it had to begin anew. */
-export type JournalOrigin = { readonly kind: 'kept' | 'new' } | { readonly kind: 'corrupt'; readonly movedTo: string };
+/** What was found: `kept`, a `copy` that may be of an earlier time, or why it had to begin anew. */
+export type JournalOrigin =
+  | { readonly kind: 'kept' | 'new' | 'copy' }
+  | { readonly kind: 'corrupt'; readonly movedTo: string };
 
 /**
  * Opens the journal, or begins a new one; a corrupt file is moved aside, never deleted.

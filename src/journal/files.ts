@@ -21,6 +21,9 @@ export type { FileState, KnownFile, QueuedFile, RecordedFile, SizeRange } from '
 /** Rows of the queue that one look examines, so that a rare size does not make it long (2 ms). */
 const examinedAtOnce = 10_000;
 
+/** In these a file is left where it is, and nobody would notice if it were taken away. */
+const statesOfStay = "'kept', 'not-movable', 'settling'";
+
 export type FilesJournal = ReturnType<typeof createFilesJournal>;
 
 export function createFilesJournal(database: DatabaseSync, commit: Commit) {
@@ -48,7 +51,7 @@ export function createFilesJournal(database: DatabaseSync, commit: Commit) {
   const selectOneQueued = sql(`SELECT * FROM files WHERE state = 'queued' AND path = ?`);
   const selectRecorded = sql(`SELECT * FROM files WHERE state = 'recorded' AND position > ? ORDER BY position LIMIT ?`);
   const selectResting = sql(
-    `SELECT position, path FROM files WHERE state IN ('kept', 'not-movable') AND position > ? ORDER BY position LIMIT ?`,
+    `SELECT position, path FROM files WHERE state IN (${statesOfStay}) AND position > ? ORDER BY position LIMIT ?`,
   );
   const retryNotMovable = sql(`UPDATE files SET state = 'recorded' WHERE state = 'not-movable'`);
   const begin = sql(
@@ -60,7 +63,7 @@ export function createFilesJournal(database: DatabaseSync, commit: Commit) {
   const setUntouched = sql('UPDATE files SET state = rested_as, rested_as = NULL WHERE file_id = ? AND position = ?');
   const setResting = sql(`UPDATE files SET state = ? WHERE file_id = ? AND state = 'recorded'`);
   const removeQueued = sql(`DELETE FROM files WHERE file_id = ? AND position = ?`);
-  const removeResting = sql(`DELETE FROM files WHERE position = ? AND state IN ('kept', 'not-movable')`);
+  const removeResting = sql(`DELETE FROM files WHERE position = ? AND state IN (${statesOfStay})`);
   const count = sql('SELECT state, files FROM file_counts WHERE files > 0');
   const oldest = sql('SELECT detected_at FROM files WHERE state = ? ORDER BY position LIMIT 1');
 
@@ -177,7 +180,7 @@ export function createFilesJournal(database: DatabaseSync, commit: Commit) {
       return commit(() => void removeQueued.run(fileId, position));
     },
 
-    /** Files that stay in the folder (kept, not movable), behind `position`. */
+    /** Files that stay in the folder (kept, not movable) or must come to rest again, behind `position`. */
     restingAfter(position: number, limit: number): { position: number; path: RelativePath }[] {
       return selectResting
         .all(position, limit)

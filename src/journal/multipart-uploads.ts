@@ -19,7 +19,7 @@ export function createMultipartJournal(database: DatabaseSync, commit: Commit) {
     INSERT OR REPLACE INTO parts (upload_id, number, etag, crc32, size)
     SELECT upload_id, ?, ?, ?, ? FROM multipart_uploads WHERE upload_id = ?`);
   const remove = database.prepare('DELETE FROM multipart_uploads WHERE upload_id = ?');
-  const removeOfFile = database.prepare('DELETE FROM multipart_uploads WHERE file_id = ? AND key = ?');
+  const removeOfFile = database.prepare('DELETE FROM multipart_uploads WHERE file_id = ? AND identity = ? AND key = ?');
   const newest = database.prepare(
     'SELECT * FROM multipart_uploads WHERE file_id = ? AND identity = ? AND key = ? ORDER BY created_at DESC LIMIT 1',
   );
@@ -45,9 +45,12 @@ export function createMultipartJournal(database: DatabaseSync, commit: Commit) {
       return commit(() => void remove.run(uploadId));
     },
 
-    /** The upload under this key became the object (to be called inside a commit). */
-    completed(fileId: string, key: string): void {
-      removeOfFile.run(fileId, key);
+    /**
+     * The upload of this very file under this key became the object (to be called inside a commit). One of what the
+     * file was before, whose abort failed, is still to be aborted.
+     */
+    completed(fileId: string, identity: FileIdentity, key: string): void {
+      removeOfFile.run(fileId, identityText(identity), key);
     },
 
     /** The upload that can be resumed: of this very file, under this key. */

@@ -51,6 +51,7 @@ export function createOutboxJournal(
     UPDATE files SET state = replace(state, 'stored', 'recorded'), rested_as = replace(rested_as, 'stored', 'recorded')
     WHERE file_id = ? AND 'stored' IN (state, coalesce(rested_as, ''))`);
   const setAside = database.prepare('UPDATE outbox SET set_aside = ? WHERE position = ?');
+  const unsetAside = database.prepare('UPDATE outbox SET set_aside = NULL WHERE set_aside IS NOT NULL');
   const countSetAside = database.prepare('SELECT count(*) AS rows FROM outbox WHERE set_aside IS NOT NULL');
   const countWaiting = () =>
     Number(database.prepare('SELECT count(*) AS rows FROM outbox WHERE set_aside IS NULL').get()?.['rows']);
@@ -128,10 +129,16 @@ export function createOutboxJournal(
         noteOutcome(row.file_id, file, disposition);
         if (stored !== undefined) {
           rooms.storedObjects.add(stored, at);
-          rooms.multipart.completed(row.file_id, stored.key);
+          rooms.multipart.completed(row.file_id, file.identity, stored.key);
         }
       });
       waiting += 1;
+    },
+
+    /** Rows that Postgres refused wait again, each in its place: what it refused them for may be mended. */
+    async retrySetAside(): Promise<void> {
+      const rows = await commit(() => Number(unsetAside.run().changes));
+      waiting += rows;
     },
 
     counts: (): { waiting: number; setAside: number } => ({

@@ -13,6 +13,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { EventLog, OutboxRow, OutboxStore } from '../model.ts';
 import { DropledgerError, LocalFailure, messageOf, ServiceUnavailable } from '../service/errors.ts';
+import { sayRarely } from '../service/say-rarely.ts';
 import { RowRefused } from './errors.ts';
 import type { Ledger } from './ledger.ts';
 
@@ -54,11 +55,16 @@ export interface Outbox {
 }
 
 const defaultBatchSize = 1000;
+/** That the local journal fails is not said again sooner. */
+const repeatAfterMs = 300_000;
 
 /** Starts to send what is in the store already. */
 export function createOutbox(options: OutboxOptions): Outbox {
   const { store, countWaiting, ledger, log, delayMs, batchSize = defaultBatchSize } = options;
   const outage = createOutage(log, countWaiting);
+  const sayJournalFails = sayRarely(repeatAfterMs, (error, hint: string | undefined) =>
+    log.error('warning', { error: messageOf(error), hint }, 'rows wait; it is tried again'),
+  );
   const stop = new AbortController();
   let recorded = 0;
   let setAside = 0;
@@ -87,7 +93,7 @@ export function createOutbox(options: OutboxOptions): Outbox {
         failures = 0;
       } catch (error) {
         if (stop.signal.aborted) return;
-        if (error instanceof LocalFailure) log.error('warning', { error: error.message, hint: error.hint });
+        if (error instanceof LocalFailure) sayJournalFails(error, error.hint);
         else outage.failed(error);
         await sleep(delayMs(failures), undefined, { signal: stop.signal }).catch(() => {});
         failures += 1;
@@ -110,7 +116,7 @@ export function createOutbox(options: OutboxOptions): Outbox {
       log.error(
         'set-aside',
         { ledger_id: first.id, path: pathIn(first), error: refusal.message },
-        'the ledger refuses this row for its content: it is kept in the local journal, and its file stays where it is',
+        'the ledger refuses this row for its content: it is kept, its file stays where it is, and the next start sends it again',
       );
     } else {
       const middle = rows.length >> 1;

@@ -4,8 +4,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 export interface DisposalQueueOptions<F> {
   /** The next files to dispose of, behind `position`. */
   next(position: number, limit: number): { readonly position: number; readonly file: F }[];
-  /** Disposes of them and notes it. What it cannot dispose of now stays, and is offered again at the next `wake`. */
-  dispose(files: readonly F[]): Promise<void>;
+  /** Disposes of them and notes it. What it cannot dispose of now stays; it resolves with how many those are. */
+  dispose(files: readonly F[]): Promise<number>;
+  /** How long those wait before the first, second… time that they are tried again, in ms. */
+  delayMs(attempt: number): number;
   onError(error: unknown): void;
   /** Aborted when what is left is for the next start: no batch begins after that. */
   readonly graceOver?: AbortSignal;
@@ -15,8 +17,11 @@ const batchSize = 1000;
 /** Files recorded meanwhile are gathered: each batch syncs every folder it touches, which stops the disk's other work. */
 const restMs = 250;
 
-export function createDisposalQueue<F>({ next, dispose, onError, graceOver }: DisposalQueueOptions<F>) {
+export function createDisposalQueue<F>({ next, dispose, delayMs, onError, graceOver }: DisposalQueueOptions<F>) {
   let woken = false;
+  /** The archive is full, say: until its time has come, files up to this position are not offered again. */
+  let blocked: { readonly untilMs: number; upTo: number; readonly attempts: number } | undefined;
+  let timer: NodeJS.Timeout | undefined;
   let working: Promise<void> | undefined;
   let restsUntilMs = 0;
   const closing = new AbortController();
@@ -30,14 +35,31 @@ export function createDisposalQueue<F>({ next, dispose, onError, graceOver }: Di
     while (woken) {
       await rest();
       woken = false;
-      let position = 0;
-      for (let batch = next(position, batchSize); batch.length > 0; batch = next(position, batchSize)) {
-        if (graceOver?.aborted) return;
-        await dispose(batch.map(({ file }) => file));
-        position = batch.at(-1)?.position ?? position;
-      }
+      await walk();
+      if (graceOver?.aborted) return;
       restsUntilMs = performance.now() + restMs;
     }
+  };
+
+  /** All that is due, from the first on, or behind what is blocked. */
+  const walk = async (): Promise<void> => {
+    const before = blocked !== undefined && performance.now() < blocked.untilMs ? blocked : undefined;
+    let position = before?.upTo ?? 0;
+    let failed = 0;
+    for (let batch = next(position, batchSize); batch.length > 0; batch = next(position, batchSize)) {
+      if (graceOver?.aborted) return;
+      failed += await dispose(batch.map(({ file }) => file));
+      position = batch.at(-1)?.position ?? position;
+    }
+    if (before !== undefined) before.upTo = position;
+    else blocked = failed > 0 ? blockedUpTo(position, (blocked?.attempts ?? 0) + 1) : undefined;
+  };
+
+  const blockedUpTo = (position: number, attempts: number) => {
+    const waitMs = delayMs(attempts);
+    clearTimeout(timer);
+    timer = setTimeout(wake, waitMs + 1).unref();
+    return { untilMs: performance.now() + waitMs, upTo: position, attempts };
   };
 
   /** Files were recorded, or something that was in the way may be gone. */
@@ -57,6 +79,7 @@ export function createDisposalQueue<F>({ next, dispose, onError, graceOver }: Di
     /** Finishes what it was woken for, as far as the grace time lasts. */
     async [Symbol.asyncDispose]() {
       closing.abort();
+      clearTimeout(timer);
       while (working !== undefined) await working;
     },
   };

@@ -19,6 +19,8 @@ export interface Outage {
   readonly error: Error;
   readonly attempts: number;
   readonly nextTryAt: Date;
+  /** The question was answered with a failure at least once: its yes means that this is over. */
+  readonly seenByAsking: boolean;
 }
 
 export type UploadGate = ReturnType<typeof createUploadGate>;
@@ -29,26 +31,31 @@ const failuresOfAnOutage = 3;
 /**
  * Uploads pause together and resume together: one line says so, instead of one a file. Credentials that AWS refuses
  * close the gate at once; an S3 that does not answer closes it after a few failures with no success between them.
- * While it is closed it asks again, with back-off and jitter, and opens by itself. A file that is refused again although
- * the answer was yes (a policy that denies some keys alone) is that file's own trouble, and closes nothing any more.
+ * While it is closed it asks again, with back-off and jitter, and opens by itself. Where the first answer is yes, some
+ * keys alone are refused (by a policy): that is the trouble of those files, and closes nothing any more.
+ * What the question cannot see (a store that is full) is over when a file has been uploaded: until then the gate opens
+ * for a try, ever more rarely, and says nothing.
  */
 export function createUploadGate({ log, ask, delayMs, onClose, onOpen }: UploadGateOptions) {
   const stop = new AbortController();
   let failures = 0;
   const failedPaths = new Set<RelativePath>();
-  /** The file whose refusal closed the gate last. */
-  let refusedPath: RelativePath | undefined;
+  /** The last refusal concerned some keys alone: the question, asked at once, was answered with yes. */
   let refusesSomeAlone = false;
   let outage: Outage | undefined;
+  /** An outage that the question never saw, and during whose try the gate is open. */
+  let onTrial: Outage | undefined;
   let asking: Promise<void> = Promise.resolve();
   let inDoubt: Promise<void> | undefined;
   let hurry = () => {};
 
   const close = (error: Error): void => {
-    outage = { since: new Date(), error, attempts: 0, nextTryAt: new Date() };
+    const before = onTrial;
+    onTrial = undefined;
+    outage = { since: new Date(), attempts: 0, nextTryAt: new Date(), seenByAsking: false, ...before, error };
     onClose();
-    announce(error);
-    asking = askUntilOpen();
+    if (error.constructor !== before?.error.constructor) announce(error);
+    asking = askUntilOpen(outage.attempts + 1);
   };
 
   const announce = (error: Error): void => {
@@ -57,8 +64,8 @@ export function createUploadGate({ log, ask, delayMs, onClose, onOpen }: UploadG
     else log.error('paused', fields, 'uploads wait for somebody to mend this');
   };
 
-  const askUntilOpen = async (): Promise<void> => {
-    for (let attempt = 1; outage !== undefined; attempt += 1) {
+  const askUntilOpen = async (first: number): Promise<void> => {
+    for (let attempt = first; outage !== undefined; attempt += 1) {
       const waitMs = delayMs(attempt);
       outage = { ...outage, attempts: attempt, nextTryAt: new Date(Date.now() + waitMs) };
       const hurried = new Promise<void>((resolve) => {
@@ -91,20 +98,27 @@ export function createUploadGate({ log, ask, delayMs, onClose, onOpen }: UploadG
   };
 
   const stillClosed = (before: Outage, error: Error): void => {
-    refusedPath = undefined; // not its own trouble
     log.debug('uploads are still paused', { error: messageOf(error) });
     if (error.constructor !== before.error.constructor) announce(error);
-    outage = { ...before, error };
+    outage = { ...before, error, seenByAsking: true };
   };
 
   const open = (): void => {
     if (outage === undefined) return;
-    const seconds = Math.round((Date.now() - outage.since.getTime()) / 1000);
+    const ended = outage;
     outage = undefined;
     failures = 0;
     failedPaths.clear();
-    log.info('resumed', { seconds }, 'uploads go on');
+    const isOutage = ended.error instanceof ServiceUnavailable;
+    refusesSomeAlone = !ended.seenByAsking && !isOutage;
+    if (isOutage && !ended.seenByAsking) onTrial = ended;
+    else sayResumed(ended);
     onOpen();
+  };
+
+  const sayResumed = ({ since }: Outage): void => {
+    const seconds = Math.round((Date.now() - since.getTime()) / 1000);
+    log.info('resumed', { seconds }, 'uploads go on');
   };
 
   const reportFailure = (error: ServiceUnavailable, path: RelativePath): void => {
@@ -115,8 +129,7 @@ export function createUploadGate({ log, ask, delayMs, onClose, onOpen }: UploadG
     if (failures >= failuresOfAnOutage && concernsAll) close(error);
   };
 
-  const reportRefusal = (error: DropledgerError, path: RelativePath): void => {
-    refusesSomeAlone ||= path === refusedPath;
+  const reportRefusal = (error: DropledgerError): void => {
     if (refusesSomeAlone) {
       inDoubt ??= askInDoubt()
         .catch(() => undefined) // stopping
@@ -124,7 +137,6 @@ export function createUploadGate({ log, ask, delayMs, onClose, onOpen }: UploadG
           inDoubt = undefined;
         });
     } else {
-      refusedPath = path;
       close(error);
     }
   };
@@ -137,7 +149,7 @@ export function createUploadGate({ log, ask, delayMs, onClose, onOpen }: UploadG
     report(error: DropledgerError, path: RelativePath): boolean {
       if (outage === undefined && !stop.signal.aborted) {
         if (error instanceof ServiceUnavailable) reportFailure(error, path);
-        else reportRefusal(error, path);
+        else reportRefusal(error);
       }
       return outage !== undefined;
     },
@@ -146,6 +158,8 @@ export function createUploadGate({ log, ask, delayMs, onClose, onOpen }: UploadG
     succeeded(): void {
       failures = 0;
       failedPaths.clear();
+      if (onTrial !== undefined) sayResumed(onTrial);
+      onTrial = undefined;
     },
 
     /**
@@ -169,8 +183,9 @@ export function createUploadGate({ log, ask, delayMs, onClose, onOpen }: UploadG
       hurry();
     },
 
-    isClosed: (): boolean => outage !== undefined,
-    outage: (): Outage | undefined => outage,
+    /** Whether it was said that uploads are paused, and not yet that they go on. */
+    isClosed: (): boolean => outage !== undefined || onTrial !== undefined,
+    outage: (): Outage | undefined => outage ?? onTrial,
 
     async [Symbol.asyncDispose]() {
       stop.abort(new Error('stopping'));

@@ -43,7 +43,17 @@ const configCodes: ReadonlyMap<string, string> = new Map([
   ['KMS.DisabledException', 'Enable the KMS key, or correct s3.sseKmsKeyId.'],
   ['KMS.KMSInvalidStateException', 'Enable the KMS key, or correct s3.sseKmsKeyId.'],
   ['KMS.InvalidKeyUsageException', 'Correct s3.sseKmsKeyId: it must be a symmetric encryption key.'],
+  // the only document that we send is Complete's list of parts, and their checksums are the only news in it
+  ['MalformedXML', 'Set s3.checksums to "off": the store takes no checksums at the end of a multipart upload.'],
   ['MethodNotAllowed', 'Correct s3.endpoint: what answers there does not take uploads.'],
+]);
+
+/** There is no room for more. Some say so with a 403. */
+const fullCodes: ReadonlySet<string> = new Set([
+  'InsufficientStorage',
+  'QuotaExceeded',
+  'XMinioAdminBucketQuotaExceeded',
+  'XMinioStorageFull',
 ]);
 
 const fileCodes: ReadonlyMap<string, string> = new Map([
@@ -72,6 +82,7 @@ export function classifyS3Failure(error: unknown, bucket?: string): unknown {
   if (configHint !== undefined || isRedirect(error)) return configIsWrong(error, configHint, bucket);
   const fileHint = fileCodes.get(error.code);
   if (fileHint !== undefined) return new FileRejected(said(error), { hint: fileHint, cause: error });
+  if (fullCodes.has(error.code) || error.status === 507) return isFull(error);
   if (credentialCodes.has(error.code) || error.status === 401 || error.status === 403) return refused(error);
   return new ServiceUnavailable('s3', said(error), {
     answered: true,
@@ -98,7 +109,7 @@ const withoutSecrets = (text: string) =>
 function unreachable(error: S3Failure): DropledgerError {
   if (isCertificateFailure(error.code)) {
     return new ServiceUnavailable('s3', `The certificate of the S3 endpoint can't be trusted: ${error.message}`, {
-      hint: 'If it is signed by an authority of your own, name its PEM file in AWS_CA_BUNDLE or NODE_EXTRA_CA_CERTS.',
+      hint: certificateHint(error.code),
       cause: error,
     });
   }
@@ -109,6 +120,18 @@ function unreachable(error: S3Failure): DropledgerError {
       : 'Check the network, the proxy and the firewall.',
     cause: error,
   });
+}
+
+function certificateHint(code: string): string {
+  switch (code) {
+    case 'CERT_HAS_EXPIRED':
+    case 'CERT_NOT_YET_VALID':
+      return "Renew the endpoint's certificate; if it is current, this machine's clock is wrong.";
+    case 'ERR_TLS_CERT_ALTNAME_INVALID':
+      return 'Set s3.endpoint to a name that stands in the certificate, or look who answers in its place.';
+    default:
+      return 'If it is signed by an authority of your own, name its PEM file in AWS_CA_BUNDLE or NODE_EXTRA_CA_CERTS.';
+  }
 }
 
 function clockIsWrong(error: S3Failure): DropledgerError {
@@ -123,6 +146,13 @@ function clockIsWrong(error: S3Failure): DropledgerError {
     cause: error,
   });
 }
+
+const isFull = (error: S3Failure): DropledgerError =>
+  new ServiceUnavailable('s3', said(error), {
+    answered: true,
+    hint: 'The store has no room left: raise the quota of the user or the bucket, or remove objects.',
+    cause: error,
+  });
 
 function notImplemented(error: S3Failure): DropledgerError {
   return new ConfigError(`The store can't do what is asked of it: ${said(error)}`, {

@@ -15,7 +15,7 @@ import type { StoreContext } from './context.ts';
 import { isUnknownUpload, S3Failure } from './failure.ts';
 import { beginUpload, complete } from './multipart.ts';
 import { partSizeFor } from './part-layout.ts';
-import { FileShrank, readPieces } from './read-range.ts';
+import { FileChanged, readPieces } from './read-range.ts';
 import { inRounds, type Round } from './rounds.ts';
 
 export interface LibStorageContext extends StoreContext {
@@ -83,9 +83,6 @@ interface Progress {
   round: Round | undefined;
 }
 
-/** Thrown through `Upload` to end it. */
-class FileChanged extends Error {}
-
 /** What stands in for the client's `send`. */
 function sendFor(
   context: LibStorageContext,
@@ -101,11 +98,12 @@ function sendFor(
     }
     if (command instanceof UploadPartCommand) {
       const { PartNumber, Body } = command.input;
+      if (!(await request.file.unchanged())) throw new FileChanged('the file changed');
       const part = await sendPart(context, request, progress, PartNumber as number, Body as Uint8Array, signal);
       return { ETag: part.etag };
     }
     if (command instanceof CompleteMultipartUploadCommand) {
-      if (!(await request.file.unchanged())) throw new FileChanged();
+      if (!(await request.file.unchanged())) throw new FileChanged('the file changed');
       const hex = sha256();
       await request.notes.storing(hex);
       const upload = { ...(progress.upload as MultipartProgress), parts: progress.parts };
@@ -161,7 +159,7 @@ async function afterFailure(
     await notes.multipartGone(upload.uploadId);
     return { kind: 'begin-anew', maybeStored: 'no' };
   }
-  const changed = error instanceof FileChanged || error instanceof FileShrank || !(await file.unchanged());
+  const changed = error instanceof FileChanged || !(await file.unchanged());
   if (upload !== undefined) {
     await abortAndForget(context, { ...upload, notes }, signal).catch((abortError) => {
       if (!(abortError instanceof S3Failure)) throw abortError;

@@ -5,7 +5,7 @@ import type { StoreContext } from './context.ts';
 import { crc32OfJoined } from './crc32-combine.ts';
 import { isUnknownUpload, S3Failure } from './failure.ts';
 import { partSizeFor } from './part-layout.ts';
-import { FileShrank } from './read-range.ts';
+import { FileChanged } from './read-range.ts';
 import { inRounds, type Round } from './rounds.ts';
 import { isUploadStillThere, ResumedPartDiffers, type SentParts, sendParts } from './send-parts.ts';
 import { storedObject } from './stored-object.ts';
@@ -93,7 +93,7 @@ async function afterFailedParts(
     await abortAndForget(context, { ...upload, notes: request.notes }, signal);
     return { kind: 'begin-anew', maybeStored: request.earlierUnanswered ? 'unknown' : 'no' };
   }
-  const changed = error instanceof FileShrank || (error instanceof S3Failure && !(await request.file.unchanged()));
+  const changed = error instanceof FileChanged || (error instanceof S3Failure && !(await request.file.unchanged()));
   if (changed) return await discard(context, request, upload, signal);
   throw error;
 }

@@ -19,7 +19,7 @@ const patience = { attempts: 2, baseMs: 200, capMs: 1_000 };
  * which needs `s3:PutObject` and `s3:AbortMultipartUpload` alone and leaves nothing. Throws the kinds of `errors.ts`.
  */
 export async function probeWrite({ calls, bucket, prefix, checksummed, signal }: ProbeOptions): Promise<void> {
-  const key = `${prefix}.dropledger-check`;
+  const key = probeKey(prefix);
   try {
     const head = { key, contentType: 'application/octet-stream', metadata: {}, checksummed };
     const { uploadId } = await withAttempts(() => calls.createMultipartUpload(head, { signal }), { patience, signal });
@@ -28,6 +28,9 @@ export async function probeWrite({ calls, bucket, prefix, checksummed, signal }:
     throw classifyS3Failure(error, bucket);
   }
 }
+
+/** Of what is begun and never finished, to see whether it could be. */
+export const probeKey = (prefix: string): string => `${prefix}.dropledger-check`;
 
 /** Aborts a multipart upload; one that S3 does not know is fine. Throws `S3Failure`. */
 export async function abortUpload(calls: S3Calls, key: string, uploadId: string, signal: AbortSignal): Promise<void> {

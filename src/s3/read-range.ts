@@ -13,17 +13,17 @@ export async function readFully(file: Readable, buffer: Uint8Array, position: nu
   return true;
 }
 
-/** The file ended before the range did: it was cut while it was read. */
-export class FileShrank extends Error {}
+/** It is not the file that it was when it was opened: cut, written to, replaced or taken away while it was read. */
+export class FileChanged extends Error {}
 
-/** The bytes of one range, in pieces with a buffer each. Throws `FileShrank`. */
+/** The bytes of one range, in pieces with a buffer each. Throws `FileChanged`. */
 export async function* readPieces(
   file: Readable,
   { start, length, pieceBytes = 256 * 1024 }: { start: number; length: number; pieceBytes?: number },
 ): AsyncGenerator<Uint8Array> {
   for (let at = 0; at < length; at += pieceBytes) {
     const piece = Buffer.allocUnsafeSlow(Math.min(pieceBytes, length - at));
-    if (!(await readFully(file, piece, start + at))) throw new FileShrank('the file ended early');
+    if (!(await readFully(file, piece, start + at))) throw new FileChanged('the file ended early');
     yield piece;
   }
 }

@@ -4,7 +4,7 @@ import { withAttempts } from './attempts.ts';
 import type { StoreContext } from './context.ts';
 import { isUnknownUpload, S3Failure } from './failure.ts';
 import { type PartRange, partRanges } from './part-layout.ts';
-import { FileShrank, readFully, readPieces } from './read-range.ts';
+import { FileChanged, readFully, readPieces } from './read-range.ts';
 import type { RunningSha256 } from './sha256.ts';
 
 export interface SentParts {
@@ -19,7 +19,7 @@ export class ResumedPartDiffers extends Error {}
 
 /**
  * Reads the file once, from its beginning, and sends what S3 does not have yet, several parts at a time. When it settles
- * no request is under way and no buffer is held. Throws `S3Failure`, `FileShrank`, `ResumedPartDiffers`.
+ * no request is under way and no buffer is held. Throws `S3Failure`, `FileChanged`, `ResumedPartDiffers`.
  */
 export async function sendParts(
   context: StoreContext,
@@ -48,6 +48,8 @@ export async function sendParts(
 
   try {
     for (const range of partRanges(file.identity.size, upload.partSizeBytes)) {
+      // What is written to, or was taken away, need not be sent to its end.
+      if (!(await file.unchanged())) throw new FileChanged('the file changed');
       const work = { context, request, upload, range, known: already.get(range.number), hash, stopping, stored };
       const { rest } = await (range.size > context.buffers.largest ? streamPart(work) : bufferPart(work));
       inBackground(rest);
@@ -87,7 +89,7 @@ async function bufferPart(work: PartWork): Promise<Rest> {
   const { context, request, range, known, hash, stopping } = work;
   const buffer = await context.buffers.take(range.size, work.upload, stopping);
   try {
-    if (!(await readFully(request.file, buffer.bytes, range.start))) throw new FileShrank('the file ended early');
+    if (!(await readFully(request.file, buffer.bytes, range.start))) throw new FileChanged('the file ended early');
   } catch (error) {
     buffer[Symbol.dispose]();
     throw error;

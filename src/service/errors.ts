@@ -46,7 +46,7 @@ export class CredentialsError extends DropledgerError {
 /** A service could not be reached, or asks to come back later. Waiting mends it. */
 export class ServiceUnavailable extends DropledgerError {
   override readonly exitCode = exitCode.unavailable;
-  readonly service: 's3' | 'sts' | 'ledger' | 'credentials';
+  readonly service: 's3' | 'sts' | 'ledger' | 'credentials' | 'daemon';
   /** The service did answer (503, SlowDown…); false for time-outs, resets, DNS. */
   readonly answered: boolean;
 

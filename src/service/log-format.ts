@@ -1,7 +1,7 @@
 import type { EventFields } from '../model.ts';
 
 /** The levels, each with its syslog priority: `journalctl -p err` shows what needs a person. */
-const priorityOf = { error: 3, warning: 4, info: 6, debug: 7 } as const;
+export const priorityOf = { error: 3, warning: 4, info: 6, debug: 7 } as const;
 export type LogLevel = keyof typeof priorityOf;
 
 /** One fact to be written as one line. Names of `fields` are safe; their values are anything. */

@@ -1,6 +1,7 @@
 import { fstatSync } from 'node:fs';
 import { pino, symbols } from 'pino';
 import type { EventFields, EventLog, EventName } from '../model.ts';
+import type { Journald } from './journald.ts';
 import { safeContent } from './log-fields.ts';
 import {
   escapeUnsafe,
@@ -54,22 +55,31 @@ function readsJournal(fd: number, journalStream: string | undefined): boolean {
 /** How a record, which pino has already made JSON of, becomes the text of its line. */
 function formatFor(format: LogFormat, { kind, colours }: LogDestination): (record: LogRecord, json: string) => string {
   const asJson = (_record: LogRecord, json: string): string => escapeUnsafe(json.trimEnd());
-  // journald takes the priority off again: what it stores, and what anyone reads, is JSON.
-  if (kind === 'journal' && format === 'json') return (record, json) => priorityPrefix(record) + asJson(record, json);
-  if (kind === 'journal') return (record) => priorityPrefix(record) + formatLogfmt(record);
+  if (kind === 'journal' && format !== 'json') return formatLogfmt;
   if (format === 'text') return formatText;
   return format === 'auto' && kind === 'terminal' ? (record) => formatPretty(record, colours) : asJson;
+}
+
+export interface LoggerOptions {
+  readonly level: LogLevel;
+  readonly format: LogFormat;
+  readonly destination: LogDestination;
+  /** Takes lines with their fields; what it does not take goes to the destination. */
+  readonly journald?: Pick<Journald, 'take' | 'giveBack'> | undefined;
 }
 
 /**
  * The log of the whole program, one line a fact. `auto` is pretty on a terminal, `<priority>` logfmt under journald
  * and JSON elsewhere; `text` is logfmt wherever it goes, `json` is JSON.
  */
-export function createLogger(options: { level: LogLevel; format: LogFormat; destination: LogDestination }): Logger {
-  const output = createLogOutput(options.destination.fd, (lines) =>
+export function createLogger(options: LoggerOptions): Logger {
+  const { journald, destination } = options;
+  const output = createLogOutput(destination.fd, (lines) =>
     log('warning', 'warning', { lines }, 'log lines were lost, they could not be written'),
   );
-  const lineOf = formatFor(options.format, options.destination);
+  const lineOf = formatFor(options.format, destination);
+  // journald takes the priority off again: what it stores, and what anyone reads, is the line.
+  const prefixOf = destination.kind === 'journal' ? priorityPrefix : () => '';
   const stream: DestinationStreamWithRecord = {
     [symbols.needsMetadataGsym]: true,
     lastLevel: 0,
@@ -79,7 +89,8 @@ export function createLogger(options: { level: LogLevel; format: LogFormat; dest
       const { event, ...fields } = this.lastObj;
       const level = out.levels.labels[this.lastLevel] as LogLevel;
       const record = { time: new Date(), level, event, message: this.lastMsg, fields };
-      output.write(lineOf(record, json));
+      const text = lineOf(record, json);
+      if (journald?.take(record, text, output.write) !== true) output.write(prefixOf(record) + text);
     },
   };
   const out = pino(
@@ -109,7 +120,10 @@ export function createLogger(options: { level: LogLevel; format: LogFormat; dest
     setLevel(level) {
       out.level = level;
     },
-    flush: () => output.flush(),
+    flush() {
+      journald?.giveBack();
+      output.flush();
+    },
   };
 }
 

@@ -1,9 +1,15 @@
 import { readFile } from 'node:fs/promises';
 import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls';
-import { type Dispatcher, EnvHttpProxyAgent } from 'undici';
+// undici whole would bring fetch, WebSocket and caches, which nobody here asks for: 10 MB more.
+import api from 'undici/lib/api/index.js';
+import Dispatcher from 'undici/lib/dispatcher/dispatcher.js';
+import EnvHttpProxyAgent from 'undici/lib/dispatcher/env-http-proxy-agent.js';
 import { ConfigError, messageOf } from './errors.ts';
 import { type Exchange, exchange } from './http-exchange.ts';
 import { createSdkRequestHandler, type SdkRequestHandler } from './sdk-request-handler.ts';
+
+// as undici's own index does
+Object.assign(Dispatcher.prototype, api);
 
 export interface NetworkOptions {
   /** The environment: `HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY` (either case) and `AWS_CA_BUNDLE` are read from it. */
@@ -32,7 +38,7 @@ export async function createNetwork({
 }: NetworkOptions): Promise<Network> {
   const secureContext = await trustedContext(env['AWS_CA_BUNDLE']);
   const tls = { timeout: connectTimeoutMs, ...(secureContext === undefined ? {} : { secureContext }) };
-  const dispatcher: Dispatcher = new EnvHttpProxyAgent({
+  const dispatcher = new EnvHttpProxyAgent({
     httpProxy: env['http_proxy'] ?? env['HTTP_PROXY'] ?? '',
     httpsProxy: env['https_proxy'] ?? env['HTTPS_PROXY'] ?? '',
     noProxy: withMetadataServices(env['no_proxy'] ?? env['NO_PROXY'] ?? ''),

@@ -31,6 +31,12 @@ export function textOf(path: RelativePath): string {
   return out;
 }
 
+/** The reverse of `textOf`. What it never wrote, such as a single backslash, is taken as it stands. */
+export const pathFromWritten = (text: string): RelativePath =>
+  pathFromText(text).replace(/\\\\|\\x([0-9A-F]{2})/g, (_all, hex: string | undefined) =>
+    hex === undefined ? '\\' : String.fromCharCode(Number.parseInt(hex, 16)),
+  ) as RelativePath;
+
 /** Bytes of the well-formed UTF-8 sequence that starts at `at`; 0 where none does. */
 function utf8SequenceLength(bytes: Buffer, at: number): number {
   for (let length = 1; length <= 4 && at + length <= bytes.length; length += 1) {
@@ -38,6 +44,10 @@ function utf8SequenceLength(bytes: Buffer, at: number): number {
   }
   return 0;
 }
+
+/** Whether it names something below a folder, and nothing else: no `..`, no empty segment, no NUL. */
+export const isBelow = (path: RelativePath): boolean =>
+  !path.includes('\0') && path.split('/').every((segment) => segment !== '' && segment !== '.' && segment !== '..');
 
 /** The last segment. */
 export const nameOf = (path: RelativePath): RelativePath => path.slice(path.lastIndexOf('/') + 1) as RelativePath;

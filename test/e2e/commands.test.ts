@@ -58,6 +58,8 @@ describe('check', () => {
       'quarantine',
       'credentials',
       'write access',
+      'overwriting',
+      'checksums',
       'ledger login',
       'ledger schema',
       'ledger grants',

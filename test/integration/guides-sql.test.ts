@@ -16,7 +16,7 @@ const guides = guideFiles
   .map(({ file, blocks }) => ({ file, sql: blocks.filter(({ language }) => language === 'sql') }))
   .filter(({ sql }) => sql.length > 0);
 
-test('guides with SQL are in both languages', () => expect(guides).toHaveLength(4));
+test('guides with SQL are in both languages', () => expect(guides).toHaveLength(6));
 
 describe.each(guides)('$file', ({ sql }) => {
   test('each question has an answer, and what is to be refused is refused', async () => {

@@ -39,20 +39,21 @@ export async function expectInvariants(place: Workplace, options: InvariantOptio
 
 /** Resolves when there are as many rows as drops, and nothing that should go is left in the inbox. */
 export async function allDone(place: Workplace, { left = [], patienceMs = 45_000 }: InvariantOptions = {}) {
-  const { drops, inbox, database, config } = place;
-  const keeps = config.dropFolder?.afterUpload === 'keep';
-  const kept = drops.filter(({ rejected }) => keeps && rejected === undefined).map(({ path }) => path);
-  const staying = [...new Set([...left, ...kept])].sort();
-  const done = async () => {
-    const { rows } = await database.query('SELECT count(*)::int AS count FROM dropledger.uploads');
-    expect(rows[0].count).toBeGreaterThanOrEqual(drops.length);
-    expect((await filesIn(inbox)).sort()).toEqual(staying);
-  };
   try {
-    await vi.waitFor(done, { timeout: patienceMs, interval: 50 });
+    await vi.waitFor(() => expectAllDone(place, left), { timeout: patienceMs, interval: 50 });
   } catch (error) {
     throw new Error(`not all came through: ${await whatIsMissing(place)}`, { cause: error });
   }
+}
+
+/** Throws where there are fewer rows than drops, or something that should go is left in the inbox. */
+export async function expectAllDone({ drops, inbox, database, config }: Workplace, left: readonly RelativePath[] = []) {
+  const keeps = config.dropFolder?.afterUpload === 'keep';
+  const kept = drops.filter(({ rejected }) => keeps && rejected === undefined).map(({ path }) => path);
+  const staying = [...new Set([...left, ...kept])].sort();
+  const { rows } = await database.query('SELECT count(*)::int AS count FROM dropledger.uploads');
+  expect(rows[0].count).toBeGreaterThanOrEqual(drops.length);
+  expect((await filesIn(inbox)).sort()).toEqual(staying);
 }
 
 async function whatIsMissing({ drops, inbox, daemons, rows }: Workplace): Promise<string> {

@@ -23,10 +23,15 @@ export interface RunningProgram {
 
 /**
  * Starts it with this environment and nothing of ours. The kernel kills it when this process ends, however that was:
- * `setpriv` asks for that, and what it becomes (same pid) keeps it.
+ * `setpriv` asks for that, and what it becomes (same pid) keeps it. `through` is a command that becomes the one it is
+ * given, such as `unshare`.
  */
-export function spawnProgram(args: readonly string[], env: Environment): RunningProgram {
-  const child = spawn('setpriv', ['--pdeathsig', 'KILL', program, ...args], {
+export function spawnProgram(
+  args: readonly string[],
+  env: Environment,
+  through: readonly string[] = [],
+): RunningProgram {
+  const child = spawn('setpriv', ['--pdeathsig', 'KILL', ...through, program, ...args], {
     env: { PATH: process.env['PATH'] ?? '', NODE_COMPILE_CACHE: compileCache, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

@@ -1,5 +1,6 @@
 /** Where a daemon under test puts its objects, and the owner's look at them. */
 import { createHash } from 'node:crypto';
+import { Agent } from 'node:https';
 import type { Readable } from 'node:stream';
 import {
   GetObjectCommand,
@@ -33,6 +34,8 @@ export interface Store {
   readonly owner: StoreKeys;
   /** May put and abort, under the prefix. */
   readonly writer: StoreKeys;
+  /** PEM, where it speaks TLS with an authority of its own. */
+  readonly ca?: string;
 }
 
 export interface ObjectOwner extends Disposable {
@@ -45,7 +48,7 @@ export interface ObjectOwner extends Disposable {
   unfinished(): Promise<string[]>;
 }
 
-export function ownerOf({ url, region, bucket, owner }: Store): ObjectOwner {
+export function ownerOf({ url, region, bucket, owner, ca }: Store): ObjectOwner {
   const client = new S3Client({
     endpoint: url,
     region,
@@ -53,6 +56,7 @@ export function ownerOf({ url, region, bucket, owner }: Store): ObjectOwner {
     forcePathStyle: true,
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
+    ...(ca !== undefined && { requestHandler: { httpsAgent: new Agent({ ca }) } }),
   });
   return {
     async sizes() {

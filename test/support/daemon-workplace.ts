@@ -63,6 +63,10 @@ export interface Workplace<S extends Store = Store> extends AsyncDisposable {
 export interface WorkplaceOptions {
   readonly postgres: Pick<TestPostgres, 'createDatabase' | 'start'>;
   readonly config?: ConfigChanges;
+  /** A command that its daemons are started by, and that becomes them. */
+  readonly through?: readonly string[];
+  /** Where inbox, archive and quarantine lie, and where the journal does: on disks that a test has in its hands. */
+  readonly disks?: { readonly files?: string; readonly journal?: string };
 }
 
 /** A workplace with the project's own endpoint, where temporary files are fast. */
@@ -83,21 +87,20 @@ async function furnish<S extends Store>(
   folder: string,
   store: S,
   surroundings: Environment,
-  { postgres, config: changes = {} }: WorkplaceOptions,
+  { postgres, config: changes = {}, through, disks = {} }: WorkplaceOptions,
   closeStore: () => PromiseLike<void>,
 ): Promise<Workplace<S>> {
   const place = (name: string) => join(folder, name);
-  const [inbox, archive, quarantine, home] = [place('inbox'), place('archive'), place('quarantine'), place('home')];
+  const shelf = (name: string) => join(disks.files ?? folder, name);
+  const [inbox, archive, quarantine, home] = [shelf('inbox'), shelf('archive'), shelf('quarantine'), place('home')];
+  const journal = join(disks.journal ?? folder, 'journal.db');
   for (const path of [inbox, archive, quarantine, join(home, '.aws')]) await mkdir(path, { recursive: true });
   const configFile = place('config.json');
   const database = await postgres.createDatabase();
   const env = { HOME: home, TZ: 'UTC', ...surroundings };
   const drops: Drop[] = [];
   const daemons: Daemon[] = [];
-  let config = merged(
-    configFor({ inbox, archive, quarantine, journal: place('journal.db'), store, database }),
-    changes,
-  );
+  let config = merged(configFor({ inbox, archive, quarantine, journal, store, database }), changes);
   let written = 0;
 
   const workplace: Workplace<S> = {
@@ -127,7 +130,7 @@ async function furnish<S extends Store>(
     },
     note: (...more) => void drops.push(...more),
     spawn(more = {}) {
-      const daemon = startDaemon({ config: configFile, env: { ...env, ...more } });
+      const daemon = startDaemon({ config: configFile, env: { ...env, ...more }, through });
       daemons.push(daemon);
       return daemon;
     },
@@ -188,6 +191,7 @@ function configFor({ inbox, archive, quarantine, journal, store, database }: Par
     },
     ledger: { host, port, user, database: database.name, auth: 'password', passwordFile, tls: 'off' },
     journal: { path: journal },
+    control: { socket: join(dirname(journal), 'control.sock') },
   };
 }
 

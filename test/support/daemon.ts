@@ -35,6 +35,8 @@ export interface DaemonOptions {
   /** The configuration file. */
   readonly config: string;
   readonly env: Environment;
+  /** A command that becomes the program, such as `unshare`. */
+  readonly through?: readonly string[] | undefined;
 }
 
 /** Far more than anything here takes: what does not come by then does not come. */
@@ -43,8 +45,8 @@ const patienceMs = 45_000;
 /**
  * Disposal kills it if it still runs, and throws where one of its lines was not JSON.
  */
-export function startDaemon({ config, env }: DaemonOptions): Daemon {
-  const { process: child, exited } = spawnProgram(['run', '--config', config], env);
+export function startDaemon({ config, env, through }: DaemonOptions): Daemon {
+  const { process: child, exited } = spawnProgram(['run', '--config', config], env, through);
   const lines: LogLine[] = [];
   const strays: string[] = [];
   const raw: string[] = [];

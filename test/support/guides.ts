@@ -8,6 +8,7 @@ export const root = fileURLToPath(new URL('../../', import.meta.url));
 /** English guide → its Spanish twin. */
 export const twins = {
   'docs/aws.md': 'docs/es/aws.md',
+  'docs/operations.md': 'docs/es/operaciones.md',
   'docs/user-guide.md': 'docs/es/guia-de-usuario.md',
   'docs/training.md': 'docs/es/capacitacion.md',
   'docs/review-checklist.md': 'docs/es/lista-de-revision.md',

@@ -22,8 +22,7 @@ export async function openTestFile(fullPath: string, path: RelativePath): Promis
   };
 }
 
-const identityOf = (stat: { dev: bigint; ino: bigint; size: bigint; mtimeNs: bigint; ctimeNs: bigint }) => ({
-  dev: stat.dev,
+const identityOf = (stat: { ino: bigint; size: bigint; mtimeNs: bigint; ctimeNs: bigint }) => ({
   ino: stat.ino,
   size: Number(stat.size),
   mtimeNs: stat.mtimeNs,
@@ -31,4 +30,4 @@ const identityOf = (stat: { dev: bigint; ino: bigint; size: bigint; mtimeNs: big
 });
 
 const same = (a: FileIdentity, b: FileIdentity) =>
-  a.dev === b.dev && a.ino === b.ino && a.size === b.size && a.mtimeNs === b.mtimeNs && a.ctimeNs === b.ctimeNs;
+  a.ino === b.ino && a.size === b.size && a.mtimeNs === b.mtimeNs && a.ctimeNs === b.ctimeNs;

@@ -3,9 +3,11 @@
 #
 #   systemd-box.sh NAME [OPTION OF systemd-nspawn]...      such as --bind-ro=SOURCE:TARGET, --private-network
 #
-# /usr is the host's, read-only; everything else is a tmpfs. Prints `up PID` (of the container's systemd, for nsenter)
-# once it has booted. Stays until its standard input ends, then kills everything in the container and leaves nothing:
-# a test run that is killed leaves no container behind. Needs root and Debian's systemd, systemd-container and dbus.
+# Everything is a tmpfs; below it, /usr is the host's: packages can be installed, and nothing of it stays. Prints `up PID`
+# (of the container's systemd, for nsenter) once it has booted. A line `reboot` on its standard input restarts it with
+# all files kept, `crash` does so without a word to anyone; `up PID` tells the new one. When its standard input ends, it
+# kills everything in the container and leaves nothing: a test run that is killed leaves no container behind.
+# Needs root and Debian's systemd, systemd-container and dbus.
 set -euo pipefail
 name=$1
 shift
@@ -40,8 +42,8 @@ mkdir -m 1777 "$root/tmp"
 for dir in bin sbin lib lib32 lib64 libx32; do
   if [[ -L /$dir ]]; then ln -s "usr/$dir" "$root/$dir"; fi
 done
-mount --bind /usr "$root/usr"
-mount -o remount,bind,ro "$root/usr"
+mkdir "$root"/.usr-{changes,work}
+mount -t overlay overlay -o "lowerdir=/usr,upperdir=$root/.usr-changes,workdir=$root/.usr-work" "$root/usr"
 for file in nsswitch.conf ld.so.cache ld.so.conf ld.so.conf.d alternatives ssl ca-certificates.conf pam.d security login.defs; do
   if [[ -e /etc/$file ]]; then cp -a "/etc/$file" "$root/etc/"; fi
 done
@@ -55,34 +57,50 @@ After=basic.target dbus.socket
 AllowIsolate=yes
 UNIT
 
-(
-  echo "$BASHPID" >"$cgroup/cgroup.procs"
-  exec setpriv --pdeathsig KILL systemd-nspawn --quiet --boot --directory="$root" --machine="$name" --register=no \
-    --keep-unit --system-call-filter=bpf --link-journal=no --resolv-conf=off --timezone=off --console=pipe "$@" \
-    systemd.unit=box.target
-) </dev/null >"$root/tmp/console" 2>&1 &
-nspawn=$!
-
-leader=
-for _ in {1..400}; do
-  kill -0 $nspawn 2>/dev/null || break
-  for child in $(cat /proc/$nspawn/task/$nspawn/children); do
-    if [[ $(awk '/^NSpid/{print $NF}' "/proc/$child/status") == 1 && $(<"/proc/$child/comm") == systemd ]]; then
-      leader=$child
-      break 2
-    fi
+boot() {
+  (
+    echo "$BASHPID" >"$cgroup/cgroup.procs"
+    exec setpriv --pdeathsig KILL systemd-nspawn --quiet --boot --directory="$root" --machine="$name" --register=no \
+      --keep-unit --system-call-filter=bpf --link-journal=no --resolv-conf=off --timezone=off --console=pipe "$@" \
+      systemd.unit=box.target
+  ) </dev/null >"$root/.console" 2>&1 &
+  nspawn=$!
+  leader=
+  for _ in {1..400}; do
+    kill -0 $nspawn 2>/dev/null || break
+    for child in $(cat /proc/$nspawn/task/$nspawn/children); do
+      if [[ $(awk '/^NSpid/{print $NF}' "/proc/$child/status") == 1 && $(<"/proc/$child/comm") == systemd ]]; then
+        leader=$child
+        break 2
+      fi
+    done
+    sleep 0.05
+  done 2>/dev/null
+  if [[ ! $leader ]]; then
+    cat "$root/.console" >&2
+    exit 1
+  fi
+  for _ in {1..400}; do
+    if inside test -S /run/systemd/private 2>/dev/null; then break; fi
+    sleep 0.05
   done
-  sleep 0.05
-done 2>/dev/null
-if [[ ! $leader ]]; then
-  cat "$root/tmp/console" >&2
-  exit 1
-fi
+  inside timeout 60 systemctl is-system-running --wait >/dev/null || true # `degraded` will do
+  echo "up $leader"
+}
 inside() { nsenter -t "$leader" -m -u -i -n -p -C "$@"; }
-for _ in {1..400}; do
-  if inside test -S /run/systemd/private 2>/dev/null; then break; fi
-  sleep 0.05
+end_of_nspawn() {
+  for _ in {1..1200}; do
+    kill -0 $nspawn 2>/dev/null || return 0
+    sleep 0.05
+  done
+}
+
+boot "$@"
+while read -r command; do
+  case $command in
+    reboot) inside systemctl poweroff ;;
+    crash) kill -KILL "$leader" ;;
+  esac
+  end_of_nspawn
+  boot "$@"
 done
-inside timeout 60 systemctl is-system-running --wait >/dev/null || true # `degraded` will do
-echo "up $leader"
-cat >/dev/null

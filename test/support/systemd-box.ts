@@ -27,6 +27,8 @@ export interface SystemdBox extends AsyncDisposable {
   must(bash: string): Promise<string>;
   /** Writes a file and the folders above it. */
   write(path: string, content: string): Promise<void>;
+  /** As a machine restarts: `reboot` in order, `crash` as if the power went. All files stay but those of /run and /tmp. */
+  restart(how: 'reboot' | 'crash'): Promise<void>;
 }
 
 const inPath = (command: string): boolean =>
@@ -47,8 +49,11 @@ export function whyNoSystemdBox(): string | undefined {
   if (process.env['DROPLEDGER_REQUIRE_SYSTEM'] === '1') return undefined;
   if (process.platform !== 'linux') return 'not Linux';
   if (process.getuid?.() !== 0) return 'a container needs root';
-  const missing = ['systemd-nspawn', 'unshare', 'nsenter', 'setpriv', 'dbus-daemon'].filter((name) => !inPath(name));
-  if (missing.length > 0) return `no ${missing.join(', ')}: apt-get install systemd systemd-container dbus`;
+  const missing = ['systemd-nspawn', 'unshare', 'nsenter', 'setpriv', 'dbus-daemon', 'dpkg-deb', 'objcopy'].filter(
+    (name) => !inPath(name),
+  );
+  if (missing.length > 0)
+    return `no ${missing.join(', ')}: apt-get install systemd systemd-container dbus dpkg binutils`;
   return undefined;
 }
 
@@ -61,7 +66,8 @@ export async function bootSystemdBox({ readOnly = {} }: BoxOptions = {}): Promis
   const holder = spawn(script, [`dropledger-box-${process.pid}-${boxes}`, '--private-network', ...binds], {
     stdio: ['pipe', 'pipe', 'inherit'],
   });
-  const leader = await leaderOf(holder);
+  const leaders = leadersOf(holder);
+  let leader = await nextOf(leaders);
 
   const run = async (bash: string, input = ''): Promise<CommandResult> => {
     const child = spawn('nsenter', ['-t', leader, '-m', '-u', '-i', '-n', '-p', '-C', ...cleanShell, bash]);
@@ -81,6 +87,10 @@ export async function bootSystemdBox({ readOnly = {} }: BoxOptions = {}): Promis
     async write(path, content) {
       await must(`mkdir -p "$(dirname '${path}')" && cat > '${path}'`, content);
     },
+    async restart(how) {
+      holder.stdin?.write(`${how}\n`);
+      leader = await nextOf(leaders);
+    },
     async [Symbol.asyncDispose]() {
       const closed = once(holder, 'close');
       holder.stdin?.end();
@@ -94,11 +104,17 @@ const cleanShell = [
   ...['SYSTEMD_PAGER=cat', 'SYSTEMD_COLORS=0', 'bash', '-c'],
 ];
 
-async function leaderOf(holder: ChildProcess): Promise<string> {
+/** The process ids of its systemd, one a boot. */
+async function* leadersOf(holder: ChildProcess): AsyncGenerator<string> {
   if (holder.stdout === null) throw new Error('no stdout');
   for await (const line of createInterface(holder.stdout)) {
     const pid = /^up (\d+)$/.exec(line)?.[1];
-    if (pid !== undefined) return pid;
+    if (pid !== undefined) yield pid;
   }
-  throw new Error('the systemd box did not boot');
+}
+
+async function nextOf(leaders: AsyncGenerator<string>): Promise<string> {
+  const { value, done } = await leaders.next();
+  if (done) throw new Error('the systemd box did not boot');
+  return value;
 }

@@ -40,7 +40,6 @@ export async function openTestJournal(): Promise<TestJournal> {
 
 /** Made-up, and the same for the same numbers: `content` stands for the bytes, `touched` for a change of the mode. */
 export const identityOf = ({ content = 1, touched = 0, size = 100, ino = 1 } = {}): FileIdentity => ({
-  dev: 1n,
   ino: BigInt(ino),
   size,
   mtimeNs: 1_700_000_000_000_000_000n + BigInt(content),

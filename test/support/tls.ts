@@ -23,6 +23,8 @@ export interface TestCa {
   readonly certFile: string;
   /** For servers of these names and IP addresses; the first is the common name. */
   issue(...names: [string, ...string[]]): Promise<TestCertificate>;
+  /** The same, and it ended yesterday. */
+  issueExpired(...names: [string, ...string[]]): Promise<TestCertificate>;
 }
 
 /**
@@ -38,13 +40,19 @@ export async function createTestCa(directory: string, commonName = 'dropledger t
     ['-addext', 'basicConstraints=critical,CA:TRUE', '-addext', 'keyUsage=critical,keyCertSign,cRLSign'],
   );
   const cert = await readFile(certFile, 'utf8');
-  return { cert, certFile, issue: (...names) => issue(directory, { cert, certFile, keyFile }, names) };
+  const authority = { cert, certFile, keyFile };
+  return {
+    ...{ cert, certFile },
+    issue: (...names) => issue(directory, authority, names, 2),
+    issueExpired: (...names) => issue(directory, authority, names, -1),
+  };
 }
 
 async function issue(
   directory: string,
   ca: { readonly cert: string; readonly certFile: string; readonly keyFile: string },
   names: readonly [string, ...string[]],
+  days: number,
 ): Promise<TestCertificate> {
   const base = join(directory, `server-${randomBytes(4).toString('hex')}`);
   const certFile = `${base}.crt`;
@@ -58,7 +66,20 @@ async function issue(
   );
   await openssl(['req', '-new', ...newKey(keyFile), '-subj', `/CN=${names[0]}`, '-out', requestFile]);
   await openssl(
-    ['x509', '-req', '-in', requestFile, '-CA', ca.certFile, '-CAkey', ca.keyFile, '-days', '2', '-out', certFile],
+    [
+      'x509',
+      '-req',
+      '-in',
+      requestFile,
+      '-CA',
+      ca.certFile,
+      '-CAkey',
+      ca.keyFile,
+      '-days',
+      String(days),
+      '-out',
+      certFile,
+    ],
     ['-set_serial', `0x01${randomBytes(15).toString('hex')}`, '-extfile', extensionsFile],
   );
   const [cert, key] = await Promise.all([readFile(certFile, 'utf8'), readFile(keyFile, 'utf8')]);

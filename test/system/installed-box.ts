@@ -1,26 +1,46 @@
-import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { inject } from 'vitest';
+import { debFolder, debInBox, debsInBox } from '../support/built-packages.ts';
 import { bootSystemdBox, type SystemdBox } from '../support/systemd-box.ts';
 
-export const repository = fileURLToPath(new URL('../..', import.meta.url));
+const repository = fileURLToPath(new URL('../..', import.meta.url));
 
-export const unitFile = (name: string): string => readFileSync(`${repository}systemd/${name}`, 'utf8');
+/** What the package depends on, as far as the box's dpkg must know of it; the files are the host's. */
+const dependencies = 'libc6 libstdc++6 systemd';
 
 /**
- * A box in which dropledger's unit, user, groups and folders are installed as a package would, with the repository as
- * /opt/dropledger. People: `alice` and `bob` may drop files, `eve` may not.
+ * A box in which dropledger is installed by its .deb. The repository is at /opt/dropledger, for what tests run beside
+ * it. People: `alice` and `bob` may drop files, `eve` may not.
  */
 export async function bootInstalledBox(): Promise<SystemdBox> {
-  const box = await bootSystemdBox({ readOnly: { '/opt/dropledger': repository } });
+  const box = await bootEmptyBox();
   try {
-    await box.write('/etc/systemd/system/dropledger.service', unitFile('dropledger.service'));
-    await box.write('/etc/sysusers.d/dropledger.conf', unitFile('dropledger.sysusers.conf'));
-    await box.write('/etc/tmpfiles.d/dropledger.conf', unitFile('dropledger.tmpfiles.conf'));
+    await box.must(`dpkg -i ${debInBox(inject('debs').current)}`);
     await box.write(
       '/etc/sysusers.d/people.conf',
       'u alice -\nm alice dropledger-drop\nu bob -\nm bob dropledger-drop\nu eve -\n',
     );
-    await box.must('systemd-sysusers && systemd-tmpfiles --create dropledger.conf && systemctl daemon-reload');
+    await box.must('systemd-sysusers');
+    return box;
+  } catch (error) {
+    await box[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+/** A box into which packages can be installed by dpkg. */
+export async function bootEmptyBox(): Promise<SystemdBox> {
+  const box = await bootSystemdBox({
+    readOnly: {
+      '/opt/dropledger': repository,
+      [debsInBox]: debFolder(inject('debs')),
+      '/opt/host-dpkg': '/var/lib/dpkg',
+    },
+  });
+  try {
+    await box.must(`mkdir -p /var/lib/dpkg/info /var/lib/dpkg/updates /var/log && cd /var/lib/dpkg
+      touch available && dpkg-query --admindir=/opt/host-dpkg -s ${dependencies} > status
+      for name in ${dependencies}; do touch info/$name.list info/$name:$(dpkg --print-architecture).list; done`);
     return box;
   } catch (error) {
     await box[Symbol.asyncDispose]();

@@ -3,8 +3,7 @@ import { readFileSync } from 'node:fs';
 import pg from 'pg';
 
 const client = new pg.Client({
-  host: '127.0.0.1',
-  port: Number(readFileSync('/srv/postgres/port', 'utf8')),
+  host: '/srv/postgres/socket',
   database: 'postgres',
   user: 'postgres',
   password: readFileSync('/srv/postgres/superuser-password', 'utf8').trim(),

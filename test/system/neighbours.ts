@@ -1,8 +1,8 @@
 /**
  * Runs inside the box, as a unit of its own: the S3 endpoint and the ledger's database that the daemon needs. Their
- * addresses and secrets are known to `service.test.ts` alone; the box has a network of its own.
+ * addresses and secrets are known to `service-box.ts` alone; the box has a network of its own.
  */
-import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, readFileSync } from 'node:fs';
 import pg from 'pg';
 import { startEmbeddedPostgres } from '../../src/demo/postgres.ts';
 import { startS3Endpoint } from '../../src/demo/s3-endpoint/index.ts';
@@ -26,16 +26,15 @@ await using _s3 = await startS3Endpoint({
   buckets: ['acme-in'],
   credentials: [{ accessKeyId: 'AKIABOX', secretAccessKey: 'box-secret', role: 'write-only', prefix: 'in/' }],
 });
-await using postgres = await startEmbeddedPostgres({ directory: '/srv/postgres', tcp: true });
+await using postgres = await startEmbeddedPostgres({ directory: '/srv/postgres' });
 const { passwordFile, user } = postgres.superuser;
-const admin = { host: '127.0.0.1', port: postgres.port, database: 'postgres', user };
+const admin = { host: postgres.host, port: postgres.port, database: 'postgres', user };
 await migrate({ ...admin, region: undefined, auth: 'password', passwordFile, tls: 'off', caFile: undefined, log });
 const client = new pg.Client({ ...admin, password: readFileSync(passwordFile, 'utf8').trim() });
 await client.connect();
 await client.query(`ALTER ROLE dropledger_writer PASSWORD '${writerPassword}'`);
 await client.end();
-writeFileSync('/srv/postgres/port', String(postgres.port));
-chmodSync('/srv/postgres', 0o755);
+for (const folder of ['/srv/postgres', postgres.host]) chmodSync(folder, 0o755);
 
 notifier.ready();
 await new Promise((resolve) => process.once('SIGTERM', resolve));

@@ -1,78 +1,29 @@
-import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
-import { type SystemdBox, whyNoSystemdBox } from '../support/systemd-box.ts';
-import { asUser, bootInstalledBox, journalFromNow } from './installed-box.ts';
+import { whyNoSystemdBox } from '../support/systemd-box.ts';
+import { asUser } from './installed-box.ts';
+import { bootServiceBox, type ServiceBox } from './service-box.ts';
 
-/** The real program under the real unit on a real systemd. Each test starts the service anew, on a state that goes on. */
+/** The installed program under its unit on a real systemd. Each test starts the service anew, on a state that goes on. */
 const reason = whyNoSystemdBox();
-const node = '/opt/dropledger/node_modules/.bin/node';
-const writerPassword = 'box-password';
 
 describe.skipIf(reason !== undefined)(`the service${reason === undefined ? '' : ` (skipped: ${reason})`}`, () => {
-  let box: SystemdBox;
-  let journalOfTest: Awaited<ReturnType<typeof journalFromNow>>;
-  let config: ReturnType<typeof defaultConfig>;
+  let service: ServiceBox;
 
   beforeAll(async () => {
-    box = await bootInstalledBox();
-    await box.write(
-      '/run/systemd/system/neighbours.service',
-      `[Service]\nType=notify\nExecStart=${node} /opt/dropledger/test/system/neighbours.ts ${writerPassword}\n`,
-    );
-    // The program comes from the repository; waiting for restarts and for the watchdog is cut short.
-    await box.write(
-      '/etc/systemd/system/dropledger.service.d/test.conf',
-      `[Service]\nExecStart=\nExecStart=/opt/dropledger/bin/dropledger.js run --config /etc/dropledger/config.json
-RestartSec=100ms\nWatchdogSec=4\n[Unit]\nStartLimitIntervalSec=0\n`,
-    );
-    await box.must('systemctl daemon-reload && systemctl start neighbours');
-    config = defaultConfig(Number(await box.must('cat /srv/postgres/port')));
-    await box.write('/etc/dropledger/ledger-password', `${writerPassword}\n`);
-    await box.write('/etc/dropledger/environment', 'AWS_ENDPOINT_URL_STS=http://127.0.0.1:9000\n');
-    await box.must('chgrp -R dropledger /etc/dropledger && chmod 640 /etc/dropledger/*');
+    service = await bootServiceBox();
   });
   beforeEach(async () => {
-    await box.must('systemctl stop dropledger; systemctl reset-failed dropledger; rm -rf /srv/dropledger/inbox/*');
+    const { box, configure, config, useSecretKey, beginTest } = service;
+    await box.must('systemctl stop dropledger; systemctl reset-failed dropledger; systemctl start neighbours');
+    await box.must('rm -rf /srv/dropledger/inbox/*');
     await configure(config);
-    await useSecretKey('box-secret');
-    journalOfTest = await journalFromNow(box);
+    await useSecretKey();
+    await beginTest();
   });
-  afterAll(() => box?.[Symbol.asyncDispose]());
-
-  const configure = (value: unknown) => box.write('/etc/dropledger/config.json', JSON.stringify(value));
-  const useSecretKey = async (key: string) => {
-    const text = `[default]\naws_access_key_id = AKIABOX\naws_secret_access_key = ${key}\n`;
-    await box.write('/var/lib/dropledger/.aws/credentials', text);
-    await box.must('chown -R dropledger:dropledger /var/lib/dropledger/.aws');
-  };
-  const start = async () => {
-    const { code, stderr } = await box.run('systemctl start dropledger');
-    expect({ code, stderr, journal: code === 0 ? '' : await journal() }).toEqual({ code: 0, stderr: '', journal: '' });
-  };
-  const property = async (name: string): Promise<string> => box.must(`systemctl show dropledger --value -p ${name}`);
-  /** What the service, and systemd about it, wrote in this test: all, or what is at least as bad as `priority`. */
-  const journal = (priority = 'debug'): Promise<string> => journalOfTest(`-u dropledger -p ${priority}`);
-  const drop = async (name: string, content: string): Promise<void> => {
-    await box.must(asUser('alice', `echo -n "${content}" > "/srv/dropledger/inbox/${name}"`));
-  };
-  const rowsOf = async (path: string): Promise<Record<string, unknown>[]> => {
-    const sql = `SELECT path, size_bytes::int, sha256, object_key, status, file_owner FROM dropledger.uploads WHERE path = '${path}'`;
-    return JSON.parse(await box.must(`${node} /opt/dropledger/test/system/ledger-query.ts "${sql}"`));
-  };
-  /** Uploaded byte for byte, recorded once, archived. */
-  const expectUploaded = async (path: string, content: string) => {
-    await vi.waitFor(() => box.must(`test -f "/srv/dropledger/archive/${path}"`), { timeout: 20_000, interval: 100 });
-    expect(await box.must(`cat "/srv/s3/acme-in/in/${path}" "/srv/dropledger/archive/${path}"`)).toBe(
-      content.repeat(2),
-    );
-    expect(await box.run(`test -e "/srv/dropledger/inbox/${path}"`)).toMatchObject({ code: 1 });
-    const sha256 = createHash('sha256').update(content).digest('hex');
-    expect(await rowsOf(path)).toEqual([
-      { path, size_bytes: content.length, sha256, object_key: `in/${path}`, status: 'uploaded', file_owner: 'alice' },
-    ]);
-  };
+  afterAll(() => service?.[Symbol.asyncDispose]());
 
   test("is ready, and what alice drops is in the bucket, in the ledger and in the archive; nothing needs a person's eye", async () => {
+    const { box, start, journal, drop, expectUploaded } = service;
     await start();
     await drop('first report.csv', 'a,b,c');
     await expectUploaded('first report.csv', 'a,b,c');
@@ -83,6 +34,7 @@ RestartSec=100ms\nWatchdogSec=4\n[Unit]\nStartLimitIntervalSec=0\n`,
   });
 
   test('stops cleanly, with what is waiting left for the next start', async () => {
+    const { box, start, property, journal, drop, expectUploaded } = service;
     await start();
     await box.must('systemctl stop dropledger');
     expect(await property('Result')).toBe('success');
@@ -95,6 +47,7 @@ RestartSec=100ms\nWatchdogSec=4\n[Unit]\nStartLimitIntervalSec=0\n`,
   });
 
   test('a kill -9 is a restart, and the work goes on', async () => {
+    const { box, start, property, drop, expectUploaded } = service;
     await start();
     const first = await property('MainPID');
     await box.must(`kill -9 ${first}`);
@@ -105,6 +58,7 @@ RestartSec=100ms\nWatchdogSec=4\n[Unit]\nStartLimitIntervalSec=0\n`,
   });
 
   test('the watchdog finds a process that stands still', async () => {
+    const { box, start, property, journal, drop, expectUploaded } = service;
     await start();
     await box.must(`kill -STOP ${await property('MainPID')}`);
     await vi.waitFor(async () => expect(await property('NRestarts')).toBe('1'), { timeout: 20_000, interval: 100 });
@@ -114,6 +68,7 @@ RestartSec=100ms\nWatchdogSec=4\n[Unit]\nStartLimitIntervalSec=0\n`,
   });
 
   test('a reload takes what can be taken, and the service goes on', async () => {
+    const { box, config, configure, start, property, journal, drop, expectUploaded } = service;
     await start();
     const pid = await property('MainPID');
     await configure({ ...config, log: { level: 'debug' } });
@@ -126,6 +81,7 @@ RestartSec=100ms\nWatchdogSec=4\n[Unit]\nStartLimitIntervalSec=0\n`,
   });
 
   test('a wrong config: exit 78, every problem in the journal at err, and no restart', async () => {
+    const { box, config, configure, journal } = service;
     await configure({ ...config, s3: { ...config.s3, bucket: '', colour: 'red' } });
     expect(await box.run('systemctl start dropledger')).toMatchObject({ code: 1 });
     await expectFailedForGood('78');
@@ -134,6 +90,7 @@ RestartSec=100ms\nWatchdogSec=4\n[Unit]\nStartLimitIntervalSec=0\n`,
   });
 
   test('a bucket that does not exist: exit 78', async () => {
+    const { box, config, configure, journal } = service;
     await configure({ ...config, s3: { ...config.s3, bucket: 'no-such-bucket' } });
     expect(await box.run('systemctl start dropledger')).toMatchObject({ code: 1 });
     await expectFailedForGood('78');
@@ -141,6 +98,7 @@ RestartSec=100ms\nWatchdogSec=4\n[Unit]\nStartLimitIntervalSec=0\n`,
   });
 
   test('refused credentials: exit 77, one notice with the way to mend it, nothing uploaded, and no restart', async () => {
+    const { box, useSecretKey, start, journal, drop, expectUploaded } = service;
     await useSecretKey('not-the-secret');
     await drop('must wait.csv', 'w');
     expect(await box.run('systemctl start dropledger')).toMatchObject({ code: 1 });
@@ -153,34 +111,94 @@ RestartSec=100ms\nWatchdogSec=4\n[Unit]\nStartLimitIntervalSec=0\n`,
     await expectUploaded('must wait.csv', 'w');
   });
 
+  test('systemctl status tells what is going on', async () => {
+    const { box, config, configure, start, property } = service;
+    await configure({ ...config, s3: { ...config.s3, maxMbitPerSecond: 16 } });
+    await start();
+    const until = (line: RegExp) =>
+      vi.waitFor(async () => expect(await property('StatusText')).toMatch(line), { timeout: 60_000, interval: 100 });
+    await until(/^0 uploading, 0 queued, ledger ok$/);
+    await box.must(
+      asUser('alice', 'for n in 1 2 3; do head -c 7000000 /dev/urandom > /srv/dropledger/inbox/$n.bin; done'),
+    );
+    await until(/^[1-3] uploading, \d queued, ledger ok$/);
+    await until(/^0 uploading, 0 queued, ledger ok$/);
+  });
+
+  test('the journal: err is what needs a person, warning also what is tried again; an outage mends itself', async () => {
+    const { box, start, ownLines, drop, expectUploaded } = service;
+    await start();
+    await box.must(asUser('alice', 'echo x > /srv/dropledger/inbox/$(printf "caf\\351.txt")'));
+    await vi.waitFor(async () => expect(await ownLines('err')).toHaveLength(1), { timeout: 20_000, interval: 100 });
+    expect(await ownLines('err')).toEqual([
+      expect.stringMatching(/^quarantined path=caf\\xE9\.txt error=.* hint=.* id=/),
+    ]);
+    expect(await ownLines('warning')).toEqual(await ownLines('err'));
+
+    await box.must('systemctl stop neighbours');
+    await drop('during the outage.csv', 'o');
+    await vi.waitFor(async () => expect((await ownLines('warning')).length).toBeGreaterThan(1), {
+      timeout: 20_000,
+      interval: 100,
+    });
+    await box.must('systemctl start neighbours');
+    await expectUploaded('during the outage.csv', 'o');
+    expect(await ownLines('err')).toHaveLength(1);
+    const [, ...duringOutage] = await ownLines('warning');
+    for (const line of duringOutage) expect(line).toMatch(/^(retrying|paused|ledger-down) /);
+  });
+
+  test('what a person has to mend elsewhere is tried again, until the limit of starts', async () => {
+    const { box, start, property, journal, drop, expectUploaded } = service;
+    await start();
+    await box.must(
+      'systemctl stop dropledger && cd /var/lib/dropledger && mkdir aside && mv journal.db* aside && mkdir journal.db',
+    );
+    const dropIn = '/run/systemd/system/dropledger.service.d/z-limit.conf';
+    await box.write(dropIn, '[Unit]\nStartLimitIntervalSec=300\n');
+    await box.must('systemctl daemon-reload');
+    expect(await box.run('systemctl start dropledger')).toMatchObject({ code: 1 });
+    await vi.waitFor(async () => expect(await property('ActiveState')).toBe('failed'), {
+      timeout: 60_000,
+      interval: 200,
+    });
+    expect(await property('ExecMainStatus')).toBe('1');
+    expect(await property('NRestarts')).toBe('10');
+    expect(await journal('warning')).toMatch(/Start request repeated too quickly/);
+
+    await box.must(`cd /var/lib/dropledger && rmdir journal.db && mv aside/* . && rmdir aside && rm ${dropIn}`);
+    await box.must('systemctl daemon-reload; systemctl reset-failed dropledger');
+    await start();
+    await drop('after the limit.csv', 'l');
+    await expectUploaded('after the limit.csv', 'l');
+  });
+
+  test('a large upload is given up when the grace time is over, and the next start uploads it', async () => {
+    const { box, config, configure, start, property, ownLines } = service;
+    await configure({ ...config, s3: { ...config.s3, maxMbitPerSecond: 16 } });
+    await start();
+    await box.must(asUser('alice', 'head -c 150000000 /dev/zero > /srv/dropledger/inbox/large.img'));
+    await vi.waitFor(async () => expect(await property('StatusText')).toMatch(/^1 uploading/), {
+      timeout: 20_000,
+      interval: 100,
+    });
+    await box.must('systemctl stop dropledger');
+    expect(await property('Result')).toBe('success');
+    expect((await ownLines('info')).map((line) => line.split(' ')[0])).toEqual(
+      expect.arrayContaining(['stopping', 'stopped']),
+    );
+    await box.must('test -e /srv/dropledger/inbox/large.img');
+    await configure(config);
+    await start();
+    await vi.waitFor(() => box.must('test -e /srv/dropledger/archive/large.img'), { timeout: 60_000, interval: 200 });
+    await box.must('cmp /srv/s3/acme-in/in/large.img /srv/dropledger/archive/large.img');
+    expect(await service.rowsOf('large.img')).toMatchObject([{ status: 'uploaded', size_bytes: 150_000_000 }]);
+  });
+
   const expectFailedForGood = async (status: string) => {
+    const { property } = service;
     expect(await property('ExecMainStatus')).toBe(status);
     expect(await property('NRestarts')).toBe('0');
     expect(await property('ActiveState')).toBe('failed');
   };
-});
-
-const defaultConfig = (ledgerPort: number) => ({
-  dropFolder: {
-    path: '/srv/dropledger/inbox',
-    settleMs: 100,
-    archivePath: '/srv/dropledger/archive',
-    quarantinePath: '/srv/dropledger/quarantine',
-  },
-  s3: {
-    bucket: 'acme-in',
-    prefix: 'in/',
-    region: 'eu-west-1',
-    endpoint: 'http://127.0.0.1:9000',
-    forcePathStyle: true,
-  },
-  ledger: {
-    host: '127.0.0.1',
-    port: ledgerPort,
-    database: 'postgres',
-    user: 'dropledger_writer',
-    auth: 'password',
-    passwordFile: '/etc/dropledger/ledger-password',
-    tls: 'off',
-  },
 });

@@ -34,7 +34,7 @@ describe.each(guideFiles)('%s', (file) => {
       for (const [, command = '', rest = ''] of line.matchAll(
         /(?<![\w/-])(?<!-u )dropledger ([a-z][a-z-]*)([^|;&]*)/g,
       )) {
-        const { code, stdout: help } = await runCommand([command, '--help']);
+        const { code, help } = await helpOf(command, rest);
         expect(code, line).toBe(0);
         for (const [option] of rest.matchAll(/(?<=\s)--[a-z-]+/g)) expect(help, line).toContain(`${option} `);
       }
@@ -125,6 +125,15 @@ describe.each(Object.entries(twins))('%s and %s say the same', (english, spanish
     expect([points(english, spanish), points(spanish, english)]).toEqual([true, true]);
   });
 });
+
+/** Of the command; of a group (`ledger list`), that of the command in it which the line goes on with. */
+async function helpOf(command: string, rest: string): Promise<{ code: number; help: string }> {
+  const own = await runCommand([command, '--help']);
+  const [, inGroup] = /^ ?([a-z][a-z-]*)/.exec(rest) ?? [];
+  const isGroup = own.stdout.startsWith(`Usage: dropledger ${command} COMMAND`) && inGroup !== undefined;
+  const { code, stdout } = isGroup ? await runCommand([command, inGroup, '--help']) : own;
+  return { code, help: stdout };
+}
 
 /** Keys of a section, which may have a default around it. */
 function keysOf(section: unknown): string[] {

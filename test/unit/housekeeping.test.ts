@@ -115,6 +115,14 @@ test('kept files that somebody took away are forgotten', async () => {
   await expect.poll(() => journal.files.counts()).toEqual({ kept: 1 });
 });
 
+test('a file that changed while it was read and was then taken away is forgotten', async () => {
+  await journal.files.settled([settledFile('changed')]);
+  await journal.files.unsettle(queued(journal, 'changed').fileId);
+  const { housekeeping } = await open();
+  await using _ = housekeeping;
+  await expect.poll(() => journal.files.counts()).toEqual({});
+});
+
 test('while the drop folder is not there, nothing is forgotten', async () => {
   await kept('here');
   const dropFolder = await openFolder(folder.at('inbox'), 'inbox');

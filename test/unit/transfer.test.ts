@@ -110,6 +110,7 @@ function openTransfer({ answers = [], ...options }: Partial<TransferSteps> & { a
       rowsWait += 1;
     },
     onProgress: () => {},
+    onRetry: () => {},
     retryDelayMs: (attempt) => attempt * 1000,
     ...options,
   };

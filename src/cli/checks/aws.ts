@@ -8,14 +8,15 @@ import { createS3Store } from '../../s3/store-file.ts';
 import { LocalFailure, messageOf, ServiceUnavailable } from '../../service/errors.ts';
 import type { Network } from '../../service/network.ts';
 import { version } from '../../service/version.ts';
-import { type CheckResult, checkThat, passed } from './result.ts';
+import { type CheckResult, checkThat, failed, passed } from './result.ts';
+import { describeAbilities } from './store.ts';
 
 /** S3 refuses what is signed with a clock this far off. */
 const refusedSkewMs = 15 * 60_000;
 
 export type Credentials = ReturnType<typeof createCredentials>;
 
-/** Clock, credentials and the right to write, in the order in which one needs the other. */
+/** Clock, credentials, the right to write and what the store lacks, in the order in which one needs the other. */
 export async function checkAws(
   config: Config,
   credentials: Credentials,
@@ -25,7 +26,7 @@ export async function checkAws(
   return [
     await checkThat('clock', () => compareClocks(config, network)),
     await checkThat('credentials', () => describeCredentials(credentials)),
-    await checkThat('write access', () => probe(config, credentials, network, log)),
+    ...(await checkStore(config, credentials, network, log)),
   ];
 }
 
@@ -58,15 +59,23 @@ async function describeCredentials(credentials: Credentials): Promise<CheckResul
   return passed('credentials', `${who}, from ${description}${until}`, advice);
 }
 
-async function probe({ s3 }: Config, { provider }: Credentials, network: Network, log: EventLog): Promise<string> {
+async function checkStore(
+  { s3 }: Config,
+  { provider }: Credentials,
+  network: Network,
+  log: EventLog,
+): Promise<CheckResult[]> {
   const prefix = resolvePrefix(s3.prefix, hostname());
-  await using store = await createS3Store({
-    ...s3,
-    credentials: provider,
-    network,
-    log,
-    userAgent: `dropledger/${version}`,
-  });
-  await store.probe(prefix, AbortSignal.timeout(60_000));
-  return `a multipart upload was started and aborted under s3://${s3.bucket}/${prefix}`;
+  const signal = AbortSignal.timeout(60_000);
+  const name = 'write access';
+  const userAgent = `dropledger/${version}`;
+  try {
+    const options = { ...s3, conditionalWrites: false, credentials: provider, network, log, userAgent };
+    await using store = await createS3Store(options);
+    await store.probe(prefix, signal);
+    const access = passed(name, `a multipart upload was started and aborted under s3://${s3.bucket}/${prefix}`);
+    return [access, ...describeAbilities(s3, await store.abilities(prefix, signal))];
+  } catch (error) {
+    return [failed(name, error)];
+  }
 }

@@ -7,6 +7,7 @@ import { type Folder, networkFileSystemOf, openFolder, pathIn } from '../../drop
 import { type Folders, openFolders } from '../../drop-folder/folders.ts';
 import { scan } from '../../drop-folder/scan.ts';
 import type { RelativePath } from '../../model.ts';
+import { currentUser } from '../../service/current-user.ts';
 import { ConfigError, LocalFailure, messageOf } from '../../service/errors.ts';
 import { type CheckResult, checkThat, passed } from './result.ts';
 
@@ -44,7 +45,7 @@ async function moveForReal(from: Folder, to: Folder): Promise<string> {
     return `a file was moved from ${from.path} to ${to.path}`;
   } catch (cause) {
     throw new ConfigError(`files cannot be moved from ${from.path} to ${to.path}: ${messageOf(cause)}`, {
-      hint: 'both folders must be writable for this user and on one mount',
+      hint: `on one mount, and writable: setfacl -m u:${currentUser()}:rwx ${from.path} ${to.path}`,
       cause,
     });
   } finally {
@@ -86,7 +87,7 @@ async function journalCanBeWritten(file: string): Promise<string> {
     await access(folder.path, constants.W_OK | constants.X_OK);
   } catch (cause) {
     throw new LocalFailure(`${folder.path} cannot be written: ${messageOf(cause)}`, {
-      hint: 'give it to the service user; under systemd StateDirectory= makes it',
+      hint: `chown -R ${currentUser()} ${folder.path} (systemctl start makes it right by itself, by StateDirectory=)`,
       cause,
     });
   }

@@ -2,12 +2,12 @@ import { type ChildProcessWithoutNullStreams, execFile, spawn } from 'node:child
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { freePorts } from '../free-ports.ts';
 import type { TestCertificate } from '../tls.ts';
 
 /** The servers of a Ceph cluster, nobody in it yet. `cluster.sh` runs them. */
@@ -17,6 +17,8 @@ export interface ClusterOptions {
   readonly tls?: TestCertificate;
   /** What the object store holds before it is full; it lives in memory, and takes as much as is in it. */
   readonly storeMiB?: number;
+  /** More requests at a time than this are answered 503 SlowDown. */
+  readonly maxConcurrentRequests?: number;
 }
 
 export type AdminCommand = (...args: string[]) => Promise<string>;
@@ -51,27 +53,19 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   };
 }
 
-/** Free at this moment, on loopback. */
-async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer().listen(0, '127.0.0.1');
-      await once(server, 'listening');
-      return server;
-    }),
-  );
-  const ports = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(servers.map((server) => once(server.close(), 'close')));
-  return ports;
-}
-
 /**
  * One copy of everything, no authentication between its servers, all that waits made short. `rgw_s3_auth_order`: with
  * STS asked first, as is its default, every refusal would be STS's AccessDenied, whatever was wrong.
  */
 function cephConf(
   directory: string,
-  { monitorPort, gatewayPort, tls, storeMiB = 4096 }: ClusterOptions & { monitorPort: number; gatewayPort: number },
+  {
+    monitorPort,
+    gatewayPort,
+    tls,
+    storeMiB = 4096,
+    maxConcurrentRequests = 1024,
+  }: ClusterOptions & { monitorPort: number; gatewayPort: number },
 ): string {
   const frontend =
     tls === undefined
@@ -128,6 +122,7 @@ crush_location = root=default host=local
 rgw_data = ${directory}/rgw
 rgw_frontends = beast ${frontend} tcp_nodelay=1
 rgw_dns_name = localhost
+rgw_max_concurrent_requests = ${maxConcurrentRequests}
 rgw_enable_usage_log = false
 rgw_sts_key = 0123456789abcdef
 rgw_s3_auth_use_sts = true

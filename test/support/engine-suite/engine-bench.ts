@@ -34,6 +34,10 @@ export interface EngineDifferences {
   readonly confirmsNothing?: boolean;
   /** `If-None-Match` at Complete is ignored: a foreign object is replaced. */
   readonly overwritesAtComplete?: boolean;
+  /** `If-None-Match` at a put is answered 501: files are stored without it, as with `s3.conditionalWrites` false. */
+  readonly noConditionalPuts?: boolean;
+  /** It takes no checksums at Complete: files are stored with `s3.checksums` off. */
+  readonly refusesChecksums?: boolean;
 }
 
 export const partBytes = 5 * 2 ** 20;
@@ -100,7 +104,8 @@ export function useEngineBench(
     parts.defer(() => rm(folder, { recursive: true }));
     const options = (): S3StoreOptions => ({
       ...{ ...place, engine, bucket: server.bucket, endpoint: proxy.url, network, log },
-      ...{ partSizeMiB: 5, concurrency: 4, memoryMiB: 40, checksums: 'send', userAgent: 'dropledger/test' },
+      ...{ partSizeMiB: 5, concurrency: 4, memoryMiB: 40, userAgent: 'dropledger/test' },
+      checksums: differences.refusesChecksums ? 'off' : 'send',
       credentials: async () => server.writeOnly,
       patience: { attempts: 3, baseMs: 1, capMs: 5 },
     });
@@ -159,7 +164,12 @@ export function useEngineBench(
           await using file = await openTestFile(path, pathFromText('file'));
           const request: StoreRequest = {
             ...{ file, key, notes, contentType: 'text/plain', metadata: { origin: 'test' } },
-            ...{ onlyIfAbsent: true, earlierUnanswered: false, resume: undefined, onProgress() {} },
+            ...{
+              onlyIfAbsent: differences.noConditionalPuts !== true,
+              earlierUnanswered: false,
+              resume: undefined,
+              onProgress() {},
+            },
             ...change,
           };
           return await by.store(request, signal);

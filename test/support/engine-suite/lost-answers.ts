@@ -12,7 +12,12 @@ export function describeLostAnswers(bench: EngineBench): void {
       bench.proxy.fresh(({ operation, attempt }) =>
         operation === 'PutObject' && attempt === 1 ? 'lost-answer' : undefined,
       );
-      expect(await file.store()).toMatchObject({ kind: 'key-taken', ours: 'unknown', sha256: sha256(file.bytes) });
+      const outcome = await file.store();
+      expect(outcome).toMatchObject(
+        bench.differences.noConditionalPuts
+          ? { kind: 'stored' }
+          : { kind: 'key-taken', ours: 'unknown', sha256: sha256(file.bytes) },
+      );
       await expectStored(file);
       expect(file.notes.written).toEqual(['storing']);
     });
@@ -27,7 +32,9 @@ export function describeLostAnswers(bench: EngineBench): void {
     it('at a put of an earlier run leaves the question whose it is', async () => {
       const file = await drop(1000);
       await file.store();
-      expect(await file.store({ earlierUnanswered: true })).toMatchObject({ kind: 'key-taken', ours: 'unknown' });
+      expect(await file.store({ earlierUnanswered: true })).toMatchObject(
+        bench.differences.noConditionalPuts ? { kind: 'stored' } : { kind: 'key-taken', ours: 'unknown' },
+      );
     });
 
     it('at Complete is found out: the object is ours', async () => {

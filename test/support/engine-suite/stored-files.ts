@@ -1,6 +1,7 @@
 import { appendFile, rename, truncate, utimes, writeFile } from 'node:fs/promises';
 import { HeadObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
 import { describe, expect, it } from 'vitest';
+import { ConfigError } from '../../../src/service/errors.ts';
 import { pathFromText } from '../../../src/service/path-bytes.ts';
 import { openTestFile } from '../open-test-file.ts';
 import { type EngineBench, partBytes, sha256 } from './engine-bench.ts';
@@ -124,6 +125,13 @@ export function describeStoredFiles(bench: EngineBench): void {
     it('by a foreign object is left alone (small file)', async () => {
       const file = await drop(1000);
       await foreign(file.key);
+      if (bench.differences.noConditionalPuts) {
+        const error = await file.store({ onlyIfAbsent: true }).catch((thrown: unknown) => thrown);
+        expect(error).toBeInstanceOf(ConfigError);
+        expect(error).toMatchObject({ hint: expect.stringContaining('s3.conditionalWrites') });
+        expect((await stored(file.key))?.toString()).toBe('somebody else’s');
+        return;
+      }
       expect(await file.store()).toEqual({
         kind: 'key-taken',
         ours: 'no',

@@ -94,6 +94,7 @@ describe('folders that would swallow one another are refused', () => {
     ['dropFolder.quarantinePath', { dropFolder: { quarantinePath: '/srv/inbox' } }],
     ['dropFolder.quarantinePath', { dropFolder: { quarantinePath: '/srv/archive/bad' } }],
     ['journal.path', { journal: { path: '/srv/inbox/journal.db' } }],
+    ['control.socket', { control: { socket: '/srv/inbox/control.sock' } }],
     ['ledger.passwordFile', { ledger: { auth: 'password', passwordFile: '/srv/inbox/password' } }],
   ])('%s', (key, changes) => {
     expect(problemsOf(config(changes)).map((problem) => problem.split(' ')[0])).toContain(key);
@@ -112,6 +113,20 @@ test('an archive is required only where files are archived', () => {
     'dropFolder.archivePath is required, because dropFolder.afterUpload is "archive"',
   ]);
   expect([...without('delete'), ...without('keep')]).toEqual([]);
+});
+
+test('a socket has a path that fits, and metrics an address', () => {
+  const socket = (path: string) => problemsOf(config({ control: { socket: path } })).length;
+  expect([`/run/${'x'.repeat(102)}`, `/run/${'x'.repeat(103)}`, `/run/${'ñ'.repeat(52)}`, 'run/x'].map(socket)).toEqual(
+    [0, 1, 1, 1],
+  );
+  const listen = (address: string) => problemsOf(config({ metrics: { listen: address } })).length;
+  expect(['9464', '127.0.0.1:9464', '[::1]:9464', '0.0.0.0:9464', 'localhost:9464'].map(listen)).toEqual([
+    0, 0, 0, 0, 0,
+  ]);
+  expect(['', ':9464', '127.0.0.1', '::1:9464', '1:99999', 'http://x:1', '9464 '].map(listen)).toEqual([
+    1, 1, 1, 1, 1, 1, 1,
+  ]);
 });
 
 test('TLS may be off for this machine alone', () => {
@@ -172,6 +187,30 @@ test('whatever stands in the file, it is a configuration or a list of problems',
       for (const problem of problemsOf(config({ [section]: { [key]: value } }))) {
         expect(problem).toMatch(/^(dropFolder|s3|aws|ledger|journal|log)\.\w+/);
       }
+    }),
+  );
+});
+
+test('however many keys are wrong, each of them is named at once', () => {
+  const keys = Object.entries(configJsonSchema() as { properties: object }).flatMap(([name, sections]) =>
+    name === 'properties'
+      ? Object.entries(sections as Record<string, { properties?: object }>).flatMap(([section, { properties = {} }]) =>
+          Object.keys(properties).map((key) => `${section}.${key}`),
+        )
+      : [],
+  );
+  expect(keys.length).toBeGreaterThan(40);
+  fc.assert(
+    fc.property(fc.subarray(keys, { minLength: 1 }), (wrong) => {
+      const changes: Data = {};
+      for (const path of wrong) {
+        const [section = '', key = ''] = path.split('.');
+        changes[section] = { ...changes[section], [key]: [[]] }; // which no key takes
+      }
+      const named = new Set(
+        problemsOf(config(changes)).map((problem) => problem.split(' ')[0]?.split('.', 2).join('.')),
+      );
+      expect(wrong.filter((path) => !named.has(path))).toEqual([]);
     }),
   );
 });

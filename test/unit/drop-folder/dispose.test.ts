@@ -285,6 +285,19 @@ test('delete: a file that a crash left half-way is deleted at the next start', a
   expect(await listing('quarantine')).toEqual([]);
 });
 
+test('delete: a file that a crash left half-way is deleted at the next start, its folder being gone meanwhile', async () => {
+  const [same, other] = [await recorded('sub/same'), await recorded('sub/other', { ...uploaded, ledgerId: uuidv7() })];
+  const waiting = folder.at('quarantine/.deleting');
+  await mkdir(waiting);
+  await rename(folder.at('inbox/sub/same'), `${waiting}/${ledgerId}`);
+  await rename(folder.at('inbox/sub/other'), `${waiting}/${other.disposition.ledgerId}`);
+  await appendFile(`${waiting}/${other.disposition.ledgerId}`, ' and more');
+  await rm(folder.at('inbox/sub'), { recursive: true });
+  expect(await disposeOf('delete', same, other)).toEqual([{ kind: 'moved', name: ledgerId }, { kind: 'gone' }]);
+  expect(await listing('quarantine')).toEqual([]);
+  expect(await content('inbox/other')).toBe('content and more');
+});
+
 test('delete: a name that a crash left reserved is no file, and never comes into the drop folder', async () => {
   const file = await recorded('file');
   await rm(folder.at('inbox/file'));

@@ -30,7 +30,7 @@ async function open(options: Partial<IntakeOptions> = {}) {
     ignore: ['.*', '*.tmp'],
     settleMs: 0,
     rescanSeconds: hourly,
-    trustTimes: true,
+    onNetwork: false,
     log,
     known: (path) => known.get(path),
     async onSettled(files) {
@@ -183,7 +183,7 @@ test('a thousand files in a folder that may not be entered are one warning, and 
      await chmod(at('locked'), 0o400); // its names may be read, and nothing else
      const warnings = [], settled = [];
      const intake = createIntake({
-       folder, ignore: [], settleMs: 0, rescanSeconds: () => 3600, trustTimes: true,
+       folder, ignore: [], settleMs: 0, rescanSeconds: () => 3600, onNetwork: false,
        log: { info() {}, error() {}, debug() {}, warning: (event, fields, message) => void warnings.push(message) },
        known: (path) => (path === 'locked/file-7' ? { kind: 'rests', identity: kept } : undefined),
        onSettled: async (files) => void settled.push(...files.map(({ path }) => path)),

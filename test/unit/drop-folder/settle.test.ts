@@ -48,7 +48,7 @@ test('settleMs 0: a file is complete as soon as it is seen', async () => {
 
 test('a file whose times are old has rested already', async () => {
   await writeFile(folder.at('file'), 'x');
-  const old: FileIdentity = { dev: 1n, ino: 1n, size: 1, mtimeNs: 1n, ctimeNs: 1n };
+  const old: FileIdentity = { ino: 1n, size: 1, mtimeNs: 1n, ctimeNs: 1n };
   const { settler, settled } = await open({ settleMs: 3_600_000, look: async () => old });
   await using _ = settler;
   await settler.offer(path);
@@ -67,7 +67,7 @@ test('an old mtime alone is not enough: a file that was just moved in has a fres
 });
 
 test('where times cannot be trusted, an old file is observed all the same', async () => {
-  const old: FileIdentity = { dev: 1n, ino: 1n, size: 1, mtimeNs: 1n, ctimeNs: 1n };
+  const old: FileIdentity = { ino: 1n, size: 1, mtimeNs: 1n, ctimeNs: 1n };
   const { settler, settled, looks } = await open({ trustTimes: false, look: async () => old, settleMs: 100 });
   await using _ = settler;
   await settler.offer(path);
@@ -175,7 +175,7 @@ test('a look that fails is told, and harms no other file', async () => {
 });
 
 test('a hundred thousand offers take bounded room: they wait while the journal is busy', async () => {
-  const old: FileIdentity = { dev: 1n, ino: 1n, size: 1, mtimeNs: 1n, ctimeNs: 1n };
+  const old: FileIdentity = { ino: 1n, size: 1, mtimeNs: 1n, ctimeNs: 1n };
   const busy = Promise.withResolvers<void>();
   let handedOver = 0;
   let largestBatch = 0;

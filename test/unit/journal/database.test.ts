@@ -68,7 +68,7 @@ test('what was committed is there after a kill -9', async () => {
   const program = `
     import { openJournal } from ${JSON.stringify(import.meta.resolve('../../../src/journal/journal.ts'))};
     const journal = openJournal({ path: ${JSON.stringify(path)}, rowHash: () => '' });
-    const identity = { dev: 1n, ino: 1n, size: 1, mtimeNs: 1n, ctimeNs: 1n };
+    const identity = { ino: 1n, size: 1, mtimeNs: 1n, ctimeNs: 1n };
     await journal.files.settled([{ path: 'a', identity, detectedAt: new Date() }]);
     process.kill(process.pid, 'SIGKILL');`;
   const child = spawn(process.execPath, ['--input-type=module-typescript', '--eval', program], { stdio: 'ignore' });

@@ -57,6 +57,18 @@ test('a completed upload is forgotten together with the outcome', async () => {
   expect(parts.journal().multipart.orphans()).toEqual([]);
 });
 
+test('the upload of what the file was before is still to be aborted once the new content is stored under its key', async () => {
+  const { parts } = await begun();
+  await using _ = parts;
+  const { files, multipart, outbox } = parts.journal();
+  await files.settled([settledFile('video.mp4', identityOf({ content: 2 }))]);
+  const changed = queued(parts.journal(), 'video.mp4');
+  await files.attempt(changed.fileId, upload.key, undefined, new Date());
+  await multipart.started(changed.fileId, changed.identity, { ...upload, uploadId: 'upload-2' });
+  await outbox.enqueue(storedOutcome(changed, { key: upload.key }), new Date());
+  expect(multipart.orphans()).toEqual([{ uploadId: 'upload-1', key: upload.key }]);
+});
+
 test('a part that is told of after its upload was given up is not remembered', async () => {
   const { parts, file } = await begun();
   await using _ = parts;

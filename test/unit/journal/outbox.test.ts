@@ -50,6 +50,18 @@ test('what was recorded is sent no more; the rest is counted, also after a resta
   expectOneOfEach(await parts.reopen());
 });
 
+test('rows that were set aside wait again, in their order, when they are to be retried', async () => {
+  await using parts = await openTestJournal();
+  const { files, outbox } = parts.journal();
+  await files.settled(['a', 'b', 'c'].map((path) => settledFile(path)));
+  for (const file of queueOf(parts.journal())) await outbox.enqueue(storedOutcome(file), new Date());
+  const rows = outbox.store.next(10);
+  for (const row of rows.slice(0, 2)) await outbox.store.setAside(row, 'odd');
+  await outbox.retrySetAside();
+  expect(outbox.counts()).toEqual({ waiting: 3, setAside: 0 });
+  expect(outbox.store.next(10)).toEqual(rows);
+});
+
 test('rows that are enqueued while others are recorded are counted right', async () => {
   await using parts = await openTestJournal();
   const { files, outbox } = parts.journal();

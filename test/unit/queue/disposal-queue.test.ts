@@ -17,6 +17,8 @@ const filesFrom = (count: number) => {
   };
 };
 
+const quietly = { delayMs: () => 10, onError: () => {} };
+
 test('all that is due is disposed of, one batch at a time', async () => {
   const { files, next, remove } = filesFrom(2500);
   const batches: number[] = [];
@@ -30,8 +32,9 @@ test('all that is due is disposed of, one batch at a time', async () => {
       atOnce -= 1;
       batches.push(done.length);
       remove(done);
+      return 0;
     },
-    onError: () => {},
+    ...quietly,
   });
   queue.wake();
   queue.wake();
@@ -40,19 +43,54 @@ test('all that is due is disposed of, one batch at a time', async () => {
   expect(files.size).toBe(0);
 });
 
-test('what cannot be disposed of now is passed over, and offered again at the next wake', async () => {
-  const { next } = filesFrom(2);
+test('what cannot be disposed of now waits for its time, and holds up nothing that comes behind it', async () => {
+  const { files, next, remove } = filesFrom(2);
   const offered: string[] = [];
+  const attempts: number[] = [];
+  const isFull = (file: string) => file !== 'another';
   const queue = createDisposalQueue<string>({
+    ...quietly,
     next,
-    dispose: async (files) => void offered.push(...files),
-    onError: () => {},
+    async dispose(all) {
+      offered.push(...all);
+      remove(all.filter((file) => !isFull(file)));
+      return all.filter(isFull).length;
+    },
+    delayMs(attempt) {
+      attempts.push(attempt);
+      return 60_000;
+    },
   });
   queue.wake();
   await expect.poll(() => offered).toEqual(['file-1', 'file-2']);
+  files.set(3, 'another');
+  queue.wake();
+  await expect.poll(() => offered).toEqual(['file-1', 'file-2', 'another']);
   queue.wake();
   await queue[Symbol.asyncDispose]();
-  expect(offered).toHaveLength(4);
+  expect([offered.length, attempts]).toEqual([3, [1]]);
+});
+
+test('when its time has come it is tried by itself, each time later, until it works', async () => {
+  const { files, next, remove } = filesFrom(2);
+  const attempts: number[] = [];
+  const queue = createDisposalQueue<string>({
+    ...quietly,
+    next,
+    async dispose(all) {
+      if (attempts.length < 3) return all.length;
+      remove(all);
+      return 0;
+    },
+    delayMs(attempt) {
+      attempts.push(attempt);
+      return 1;
+    },
+  });
+  queue.wake();
+  await expect.poll(() => files.size, { timeout: 5000 }).toBe(0);
+  await queue[Symbol.asyncDispose]();
+  expect(attempts).toEqual([1, 2, 3]);
 });
 
 test('what is recorded while a batch is under way is not forgotten', async () => {
@@ -62,11 +100,12 @@ test('what is recorded while a batch is under way is not forgotten', async () =>
     next,
     async dispose(done) {
       remove(done);
-      if (!done.includes('file-2')) return;
+      if (!done.includes('file-2')) return 0;
       files.set(1, 'late'); // its place is before the one that was read last
       queue.wake();
+      return 0;
     },
-    onError: () => {},
+    ...quietly,
   });
   queue.wake();
   await queue[Symbol.asyncDispose]();
@@ -82,7 +121,9 @@ test('a failure is told, and the next wake begins anew', async () => {
     async dispose(done) {
       if (isFull) throw new Error('full');
       remove(done);
+      return 0;
     },
+    ...quietly,
     onError: (error) => errors.push(error),
   });
   queue.wake();
@@ -102,8 +143,9 @@ test('when the grace time is over, what is left is for the next start', async ()
     async dispose(done) {
       remove(done);
       graceOver.abort();
+      return 0;
     },
-    onError: () => {},
+    ...quietly,
     graceOver: graceOver.signal,
   });
   queue.wake();

@@ -70,6 +70,34 @@ test('one file that S3 answers with an error again and again closes nothing', ()
   expect(turns).toEqual(['closed']);
 });
 
+test('what the question does not see is over with the first upload: said once, tried ever more rarely', async () => {
+  const attempts: number[] = [];
+  const delayMs = (attempt: number) => {
+    attempts.push(attempt);
+    return 1;
+  };
+  const { gate, log, turns, said } = open({ delayMs });
+  await using _ = gate;
+  const full = () => {
+    for (const name of ['a', 'b', 'c']) gate.report(serverError(), file(name));
+  };
+  for (let cycle = 1; cycle <= 4; cycle += 1) {
+    full();
+    await expect.poll(() => turns).toHaveLength(2 * cycle);
+    expect(gate.isClosed()).toBe(true);
+    expect(gate.outage()?.since.getTime()).toBeLessThanOrEqual(Date.now());
+  }
+  expect(attempts).toEqual([1, 2, 3, 4]);
+  expect(said()).toEqual(['paused']);
+  gate.succeeded();
+  expect(gate.isClosed()).toBe(false);
+  expect(said()).toEqual(['paused', 'resumed']);
+  full();
+  await expect.poll(said).toEqual(['paused', 'resumed', 'paused']);
+  expect(attempts).toEqual([1, 2, 3, 4, 1]);
+  expect(log.named('paused')).toHaveLength(2);
+});
+
 test('what turns out to be another trouble is said too', async () => {
   const { gate, log, turns } = open({ answers: [unreachable(), unreachable(), expired(), expired()] });
   await using _ = gate;
@@ -115,6 +143,16 @@ test('a key that a policy denies pauses everybody once, not again and again', as
     expect(gate.report(new ConfigError('501'), file(`denied/${attempt}`))).toBe(false);
     await new Promise(setImmediate);
   }
+  expect(said()).toEqual(['paused', 'resumed']);
+});
+
+test('many keys that a policy denies, reported in any order, pause everybody once', async () => {
+  const { gate, said } = open();
+  await using _ = gate;
+  const denied = (name: string) => gate.report(new CredentialsError('AccessDenied'), file(name));
+  for (const name of ['a', 'b', 'c']) denied(name);
+  await expect.poll(said).toEqual(['paused', 'resumed']);
+  for (const name of ['b', 'c', 'a', 'd']) expect(denied(name)).toBe(false);
   expect(said()).toEqual(['paused', 'resumed']);
 });
 

@@ -29,6 +29,8 @@ describe('a failure of S3 means', () => {
     [400, 'KMS.NotFoundException', ConfigError],
     [400, 'KeyTooLongError', FileRejected],
     [400, 'EntityTooLarge', FileRejected],
+    [403, 'QuotaExceeded', ServiceUnavailable],
+    [507, 'HTTP 507', ServiceUnavailable],
     [503, 'SlowDown', ServiceUnavailable],
     [500, 'InternalError', ServiceUnavailable],
     [502, 'HTTP 502', ServiceUnavailable],
@@ -48,6 +50,14 @@ describe('a failure of S3 means', () => {
       expect(error).toMatchObject({ answered: false, hint: expect.any(String) });
     },
   );
+
+  it.each([
+    ['CERT_HAS_EXPIRED', 'clock'],
+    ['ERR_TLS_CERT_ALTNAME_INVALID', 's3.endpoint'],
+    ['SELF_SIGNED_CERT_IN_CHAIN', 'AWS_CA_BUNDLE'],
+  ])('a certificate that is wrong (%s), each with its cure', (code, cure) => {
+    expect(classifyS3Failure(lost(code))).toMatchObject({ hint: expect.stringContaining(cure) });
+  });
 
   it('how wrong the clock is', () => {
     const error = classifyS3Failure(answered(403, 'RequestTimeTooSkewed', { clockAheadMs: -3_600_000 })) as Error;

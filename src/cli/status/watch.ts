@@ -1,0 +1,62 @@
+import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { DaemonReport } from '../../control/protocol.ts';
+import { DropledgerError, exitCode, messageOf } from '../../service/errors.ts';
+import type { Surroundings } from '../command.ts';
+import { type Looks, looksOf } from '../ledger/output.ts';
+import { cutToColumns } from './cut-line.ts';
+import { statusText } from './report-text.ts';
+
+const everyMs = 500;
+
+/** The alternate screen leaves what was on the terminal before as it was. */
+const enter = '\x1b[?1049h\x1b[?25l\x1b[?7l';
+const leave = '\x1b[?7h\x1b[?25h\x1b[?1049l';
+const home = '\x1b[H';
+const restOfLine = '\x1b[K';
+const restOfScreen = '\x1b[J';
+
+/** Fills the terminal with the daemon's state until a signal comes. A daemon that goes away is waited for. */
+export async function watch(ask: () => Promise<DaemonReport>, around: Surroundings): Promise<number> {
+  const { stdout } = around;
+  const stop = new AbortController();
+  const end = () => stop.abort();
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) around.onSignal(signal, end);
+  stdout.on('error', end); // the terminal is gone
+  let report: DaemonReport | undefined;
+  let failure: unknown;
+
+  const draw = (): void => {
+    const looks = looksOf(stdout, around.env);
+    const lines = screenLines(report, failure, looks);
+    const { rows = 24, columns = 80 } = stdout;
+    const shown = lines.slice(0, Math.max(1, rows)).map((line) => cutToColumns(line, columns) + restOfLine);
+    stdout.write(home + shown.join('\r\n') + restOfScreen);
+  };
+
+  stdout.write(enter);
+  stdout.on('resize', draw);
+  try {
+    while (!stop.signal.aborted) {
+      try {
+        report = await ask();
+        failure = undefined;
+      } catch (error) {
+        failure = error;
+      }
+      draw();
+      await sleep(everyMs, undefined, { signal: stop.signal }).catch(() => undefined);
+    }
+  } finally {
+    stdout.off('resize', draw);
+    if (!stdout.write(leave)) await once(stdout, 'drain').catch(() => undefined);
+  }
+  return exitCode.fine;
+}
+
+function screenLines(report: DaemonReport | undefined, failure: unknown, looks: Looks): string[] {
+  if (failure === undefined) return report === undefined ? [] : statusText(report, looks);
+  const hint = failure instanceof DropledgerError ? failure.hint : undefined;
+  const head = [looks.paint('red', `✗ ${messageOf(failure)}`), ...(hint === undefined ? [] : [`  → ${hint}`])];
+  return [...head, looks.paint('dim', '  It is asked again; Ctrl-C ends this.')];
+}

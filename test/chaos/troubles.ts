@@ -1,0 +1,143 @@
+/** Makes the trouble that the plan wants, and ends it. */
+import { rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Fault, FaultHook } from '../../src/demo/s3-endpoint/index.ts';
+import type { LocalStore, Store, StoreKeys } from '../support/daemon-store.ts';
+import type { Workplace } from '../support/daemon-workplace.ts';
+import type { TestPostgres } from '../support/postgres.ts';
+import type { KeptRunning } from './kept-running.ts';
+import type { NetworkWeather } from './network-weather.ts';
+import { createRandom, type Random } from './random.ts';
+import type { Trouble } from './trouble-plan.ts';
+
+export interface TroublePlaces {
+  readonly place: Workplace<Store | LocalStore>;
+  readonly postgres: Pick<TestPostgres, 'start' | 'stop'>;
+  readonly server: { stop(): Promise<void>; start(): Promise<void> };
+  readonly network: { readonly s3: NetworkWeather; readonly ledger: NetworkWeather };
+  readonly daemon: KeptRunning;
+}
+
+/** After they are good again the daemon may still be on its way to exit 77. */
+const refusedUntilMs = 15_000;
+
+export function createTroubles({ place, postgres, server, network, daemon }: TroublePlaces) {
+  let badCredentialsUntil = 0;
+  let logins = 0;
+  const credentialsFile = join(place.home, '.aws/credentials');
+  const ownStore = 'credentials' in place.store ? place.store : undefined;
+  let keys: StoreKeys = place.store.writer;
+
+  const badCredentials = async (forMs: number): Promise<void> => {
+    badCredentialsUntil = Number.POSITIVE_INFINITY;
+    await sleep(forMs);
+  };
+  const goodCredentials = (): void => {
+    badCredentialsUntil = Date.now() + refusedUntilMs;
+  };
+
+  /** As an administrator does: a new key is made, written into the file, and the old one taken away. */
+  const renew = async (store: LocalStore): Promise<void> => {
+    logins += 1;
+    const old = keys.accessKeyId;
+    keys = { accessKeyId: `AKIACHAOS${logins}`, secretAccessKey: `chaos-secret-${logins}` };
+    store.credentials.push({ ...keys, role: 'write-only', prefix: store.prefix });
+    await place.logIn(keys);
+    take(store, old);
+  };
+  const take = ({ credentials }: LocalStore, id: string): void => {
+    const at = credentials.findIndex(({ accessKeyId }) => accessKeyId === id);
+    if (at !== -1) credentials.splice(at, 1);
+  };
+
+  const credentials = async ({ how, forMs }: Extract<Trouble, { what: 'credentials' }>): Promise<void> => {
+    if (ownStore === undefined) return;
+    switch (how) {
+      case 'rotated':
+        await renew(ownStore);
+        break;
+      case 'revoked':
+        take(ownStore, keys.accessKeyId);
+        await badCredentials(forMs);
+        await renew(ownStore);
+        break;
+      case 'expired':
+        take(ownStore, keys.accessKeyId);
+        await badCredentials(forMs);
+        ownStore.credentials.push({ ...keys, role: 'write-only', prefix: ownStore.prefix });
+        break;
+      case 'file-half-written':
+        await writeFile(credentialsFile, `[default]\naws_access_key_id = ${keys.accessKeyId}\naws_sec`);
+        await badCredentials(forMs);
+        await place.logIn(keys);
+        break;
+      case 'file-missing':
+        await rm(credentialsFile);
+        await badCredentials(forMs);
+        await place.logIn(keys);
+    }
+    goodCredentials();
+  };
+
+  return {
+    mayBeRefused: (): boolean => Date.now() < badCredentialsUntil,
+    secrets: (): string[] => [keys.secretAccessKey],
+
+    async make(trouble: Trouble): Promise<void> {
+      switch (trouble.what) {
+        case 'kill':
+          return daemon.end('SIGKILL', trouble.downMs);
+        case 'terminate':
+          return daemon.end('SIGTERM', trouble.downMs);
+        case 'freeze':
+          daemon.signal('SIGSTOP');
+          await sleep(trouble.forMs);
+          return daemon.signal('SIGCONT');
+        case 'reload':
+          return daemon.signal('SIGHUP');
+        case 'postgres-down':
+          await postgres.stop(trouble.how);
+          await sleep(trouble.forMs);
+          return postgres.start();
+        case 'postgres-drops-connections':
+          await place.database.query(
+            'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()',
+          );
+          return;
+        case 's3-down':
+          await server.stop();
+          await sleep(trouble.forMs);
+          return server.start();
+        case 's3-faults':
+          if (ownStore === undefined) return;
+          ownStore.faults = faultsOf(createRandom(trouble.seed), trouble.oneIn);
+          await sleep(trouble.forMs);
+          ownStore.faults = undefined;
+          return;
+        case 'network':
+          await network[trouble.to].change(trouble.weather);
+          await sleep(trouble.forMs);
+          return network[trouble.to].change({ kind: 'fair' });
+        case 'credentials':
+          return credentials(trouble);
+      }
+    },
+  };
+}
+
+const faultsOf =
+  (random: Random, oneIn: number): FaultHook =>
+  ({ operation }) => {
+    if (!random.chance(1 / oneIn)) return undefined;
+    const faults: Fault[] = [
+      { kind: 'status', status: 503, code: 'SlowDown' },
+      { kind: 'status', status: 500, code: 'InternalError' },
+      { kind: 'reset-before', afterBytes: random.pick([0, 1000]) },
+      { kind: 'reset-after' },
+      { kind: 'delay', ms: random.between(10, 2000) },
+      { kind: 'delay', ms: random.between(10, 500), then: { kind: 'reset-after' } },
+      ...(operation === 'CompleteMultipartUpload' ? [{ kind: 'error-in-200', code: 'InternalError' } as const] : []),
+    ];
+    return random.pick(faults);
+  };
