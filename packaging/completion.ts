@@ -41,9 +41,7 @@ ${leaves(table)
     ];
     const patterns = (some: typeof valued) => some.map(([option]) => `'${page.name} --${option}'`).join(' | ');
     return [
-      ...(file.length > 0
-        ? [`    ${patterns(file)}) compopt -o filenames; COMPREPLY=($(compgen -f -- "$word")); return ;;`]
-        : []),
+      ...(file.length > 0 ? [`    ${patterns(file)}) files=yes ;;`] : []),
       ...(other.length > 0 ? [`    ${patterns(other)}) return ;;`] : []),
     ];
   })
@@ -61,7 +59,7 @@ ${leaves(table)
   esac
   if [[ $files && $word != -* ]]; then
     compopt -o filenames
-    COMPREPLY=($(compgen -f -- "$word"))
+    mapfile -t COMPREPLY < <(compgen -f -- "$word")
   else
     COMPREPLY=($(compgen -W "$words" -- "$word"))
   fi

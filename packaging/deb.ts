@@ -9,7 +9,8 @@ import { settleModes, stageTree, type TreeOptions } from './tree.ts';
 
 const run = promisify(execFile);
 
-export interface DebOptions extends Omit<TreeOptions, 'folder' | 'zshFunctions'> {
+/** Of a .deb or an .rpm. */
+export interface PackageOptions extends Omit<TreeOptions, 'folder' | 'zshFunctions'> {
   /** A folder of our own, emptied. */
   readonly workFolder: string;
   readonly to: string;
@@ -23,7 +24,7 @@ export interface DebOptions extends Omit<TreeOptions, 'folder' | 'zshFunctions'>
 export const debianArchitecture = { x64: 'amd64', arm64: 'arm64' } as const;
 
 /** Writes the .deb and gives its path. Needs dpkg-deb. */
-export async function buildDeb(options: DebOptions): Promise<string> {
+export async function buildDeb(options: PackageOptions): Promise<string> {
   const { workFolder, to, version, architecture, sourceDateEpoch, compression } = options;
   const root = join(workFolder, 'deb');
   await rm(root, { recursive: true, force: true });
@@ -39,7 +40,7 @@ export async function buildDeb(options: DebOptions): Promise<string> {
   return file;
 }
 
-async function writeControl(root: string, { version, architecture }: DebOptions): Promise<void> {
+async function writeControl(root: string, { version, architecture }: PackageOptions): Promise<void> {
   const folder = join(root, 'DEBIAN');
   const files = await filesOf(root);
   await mkdir(folder);

@@ -1,5 +1,6 @@
 /** What a .deb or .rpm installs: all of it under one folder, the runtime included. */
 import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { chmod, cp, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
@@ -35,7 +36,7 @@ const home = 'usr/lib/dropledger';
 
 export async function stageTree(options: TreeOptions): Promise<void> {
   await stageProgram(options);
-  await stageSystemd(options.folder);
+  await stageSystemd(options);
   await stageManual(options);
   await write(options.folder, 'etc/dropledger/config.json', await text('packaging/config.json'));
   for (const name of ['config.schema.json', 'config.example.json', 'systemd/shared-folders.conf']) {
@@ -45,16 +46,18 @@ export async function stageTree(options: TreeOptions): Promise<void> {
 
 async function stageProgram({ folder, version, architecture, modules }: TreeOptions): Promise<void> {
   const { packages } = await bundle(join(folder, home, 'dist'));
-  const machineCode = ['@node-rs/crc32-linux', 'node-unix-socket-linux'].map(
-    (name) => `${name}-${architecture.npm}-gnu`,
-  );
-  const shipped = [...notBundled, ...machineCode];
+  const machineCode = `@node-rs/crc32-linux-${architecture.npm}-gnu`;
+  const socket = socketPackage(architecture);
+  const shipped = [...notBundled, machineCode, ...(existsSync(join(modules, socket)) ? [socket] : [])];
   for (const name of shipped) await copyPackage(join(modules, name), join(folder, home, 'node_modules', name));
 
   const runtime = join(modules, `node-linux-${architecture.npm}`);
   const node = join(folder, home, 'bin/node');
   await mkdir(dirname(node), { recursive: true });
-  await run('objcopy', ['--strip-all', join(runtime, 'bin/node'), node]).catch(explainObjcopy);
+  const objcopy = `${architecture.gnu}-linux-gnu-objcopy`;
+  await run(objcopy, ['--strip-all', join(runtime, 'bin/node'), node]).catch((cause: unknown) => {
+    throw new Error(`the runtime is stripped by ${objcopy}, of Debian's binutils of that processor`, { cause });
+  });
   await chmod(node, 0o755);
   await write(folder, `${home}/bin/dropledger.js`, await text('bin/dropledger.js'), 0o755);
   await write(folder, `${home}/package.json`, `${JSON.stringify({ name: 'dropledger', version, type: 'module' })}\n`);
@@ -70,12 +73,6 @@ async function stageProgram({ folder, version, architecture, modules }: TreeOpti
   );
 }
 
-const explainObjcopy = (cause: unknown) => {
-  throw new Error('the runtime is stripped by objcopy, of the package binutils of the machine and of its target', {
-    cause,
-  });
-};
-
 /** What is loaded, what names it, and its licence; no sources, no types. */
 async function copyPackage(from: string, to: string): Promise<void> {
   const isNeeded = (path: string) =>
@@ -83,8 +80,14 @@ async function copyPackage(from: string, to: string): Promise<void> {
   await cp(from, to, { recursive: true, filter: (source) => isNeeded(source.slice(from.length)) });
 }
 
-async function stageSystemd(folder: string): Promise<void> {
-  const unit = await text('systemd/dropledger.service');
+/** Speaks to systemd from within the daemon. npm may not have it for every processor. */
+const socketPackage = ({ npm }: Architecture): string => `node-unix-socket-linux-${npm}-gnu`;
+
+async function stageSystemd({ folder, modules, architecture }: TreeOptions): Promise<void> {
+  const packaged = await text('systemd/dropledger.service');
+  // Without it a child of the daemon tells systemd, and must be allowed to.
+  const hasSocket = existsSync(join(modules, socketPackage(architecture)));
+  const unit = hasSocket ? packaged : packaged.replace('\nNotifyAccess=main\n', '\nNotifyAccess=all\n');
   await write(folder, 'usr/lib/systemd/system/dropledger.service', unit);
   await write(folder, 'usr/lib/systemd/system/dropledger@.service', instanceUnit(unit));
   await write(folder, 'usr/lib/sysusers.d/dropledger.conf', await text('systemd/dropledger.sysusers.conf'));

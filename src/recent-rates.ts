@@ -1,8 +1,6 @@
 /** How much of something was done in each of the last seconds. */
 const secondsKept = 60;
 
-
-
 export function createRecentRates(now: () => number = Date.now) {
   const bytes = new Float64Array(secondsKept);
   const files = new Float64Array(secondsKept);

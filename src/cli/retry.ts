@@ -1,6 +1,6 @@
 import { ask } from '../control/client.ts';
 import type { PutBackResult, Question } from '../control/protocol.ts';
-import { exitCode, LocalFailure, UsageError } from '../service/errors.ts';
+import { exitCode, UsageError } from '../service/errors.ts';
 import { type Command, configOption } from './command.ts';
 import { type Looks, looksOf, type Write, writing } from './ledger/output.ts';
 import { countText, printable } from './ledger/text.ts';
@@ -33,9 +33,8 @@ Exit code 0 only if every file was put back.`,
         total.files += putBack;
         total.left += left;
         if ('path' in question && putBack + left === 0) {
-          throw new LocalFailure(`${question.path} is not in quarantine`, {
-            hint: `dropledger explain ${question.path}`,
-          });
+          await say({ path: question.path, left: 'it is not in quarantine' });
+          total.left += 1;
         }
       }
       if (given['json'] !== true) await write(summary(total));
@@ -67,6 +66,6 @@ const sayer =
 
 function summary({ files, left }: { files: number; left: number }): string {
   if (files + left === 0) return 'The quarantine is empty.\n';
-  const rest = left === 0 ? '' : `, ${countText(left)} left in quarantine`;
+  const rest = left === 0 ? '' : `, ${countText(left)} not`;
   return `${countText(files)} put back into the drop folder${rest}.\n`;
 }

@@ -36,14 +36,19 @@ const socketMode = 0o660;
 export async function openControl(options: ControlServerOptions): Promise<AsyncDisposable> {
   const limits = { ...usual, ...options.limits };
   const clients = new Set<Socket>();
+  const serving = new Set<Promise<void>>();
   const stop = new AbortController();
   const server = createServer({ allowHalfOpen: true }, (client) => {
     clients.add(client);
     client.on('close', () => clients.delete(client));
     client.on('error', () => client.destroy());
-    serve(client, options, limits, stop.signal)
+    const served = serve(client, options, limits, stop.signal)
       .catch(() => undefined) // it went away, was too slow, or we are stopping
-      .finally(() => client.destroy());
+      .finally(() => {
+        serving.delete(served);
+        client.destroy();
+      });
+    serving.add(served);
   });
   server.maxConnections = limits.connections;
   const isOpen = await listen(server, options);
@@ -51,6 +56,7 @@ export async function openControl(options: ControlServerOptions): Promise<AsyncD
     async [Symbol.asyncDispose]() {
       stop.abort(new Error('stopping'));
       for (const client of clients) client.destroy();
+      await Promise.all(serving);
       if (isOpen) await new Promise((resolve) => server.close(resolve)); // which removes the socket, too
     },
   };

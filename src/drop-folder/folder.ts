@@ -34,15 +34,15 @@ export async function openFolder(path: string, configKey: string): Promise<Folde
     throw new ConfigError(`${configKey}: ${path}: ${messageOf(error)}`, {
       hint:
         codeOf(error) === 'ENOENT'
-          ? `${madeBy(path)}, or name another ${configKey}`
+          ? `${folderCommand(path)}, or name another ${configKey}`
           : `namei -l ${path} shows who keeps ${currentUser()} out`,
       cause: error,
     });
   }
 }
 
-/** The command that makes it; those of the packages are made by systemd-tmpfiles. */
-const madeBy = (path: string): string =>
+/** The command that makes a folder, or makes it that of the service; systemd-tmpfiles does so for those of the packages. */
+export const folderCommand = (path: string): string =>
   path.startsWith('/srv/dropledger/')
     ? 'systemd-tmpfiles --create dropledger.conf'
     : `install -d -o ${currentUser()} ${path}`;

@@ -2,9 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
 import { access, mkdir, rename } from 'node:fs/promises';
 import type { RelativePath } from '../model.ts';
-import { currentUser } from '../service/current-user.ts';
 import { ConfigError, codeOf, messageOf } from '../service/errors.ts';
-import { type Folder, openFolder, pathIn } from './folder.ts';
+import { type Folder, folderCommand, openFolder, pathIn } from './folder.ts';
 
 /** The folders a file can be in. */
 export interface Folders {
@@ -49,7 +48,7 @@ async function openReceiving(path: string, configKey: string): Promise<Folder> {
     await access(folder.path, constants.W_OK | constants.X_OK);
   } catch (cause) {
     throw new ConfigError(`${configKey}: files cannot be put into ${path}: ${messageOf(cause)}`, {
-      hint: `setfacl -m u:${currentUser()}:rwx ${path}; under systemd ReadWritePaths= must cover it as well`,
+      hint: `${folderCommand(path)}; under systemd ReadWritePaths= must cover it as well`,
       cause,
     });
   }

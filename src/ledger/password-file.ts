@@ -1,4 +1,5 @@
 import { open } from 'node:fs/promises';
+import { currentUser } from '../service/current-user.ts';
 import { ConfigError, DropledgerError, messageOf } from '../service/errors.ts';
 
 /** Mode bits of those who are neither the owner nor in the file's group. */
@@ -22,7 +23,7 @@ export async function readPassword(file: string): Promise<string> {
   } catch (cause) {
     if (cause instanceof DropledgerError) throw cause;
     throw new ConfigError(`ledger.passwordFile ${file} can't be read: ${messageOf(cause)}`, {
-      hint: 'The user that dropledger runs as needs to read it, and nobody else.',
+      hint: `Only the user that dropledger runs as needs to read it: sudo install -m 400 -o ${currentUser()} /dev/stdin ${file}`,
       cause,
     });
   }

@@ -27,10 +27,14 @@ const body = Buffer.from('x');
 /** sha256 of nothing. */
 const notItsSha256 = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';
 
-/** Leaves nothing, and needs no more than the right to put and to abort. Throws the kinds of `errors.ts`. */
-export async function askAbilities(asked: Asked): Promise<StoreAbilities> {
+/**
+ * Leaves nothing, and needs no more than the right to put and to abort. Not `checksummed`, it is asked nothing of
+ * checksums and counts as one that ignores them. Throws the kinds of `errors.ts`.
+ */
+export async function askAbilities(asked: Asked & { readonly checksummed: boolean }): Promise<StoreAbilities> {
   try {
-    return { conditionalWrites: await takesConditionalPut(asked), checksums: await whatItMakesOfChecksums(asked) };
+    const conditionalWrites = await takesConditionalPut(asked);
+    return { conditionalWrites, checksums: asked.checksummed ? await whatItMakesOfChecksums(asked) : 'ignored' };
   } catch (error) {
     throw classifyS3Failure(error, asked.bucket);
   }

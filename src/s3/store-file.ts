@@ -106,7 +106,9 @@ export async function createS3Store(options: S3StoreOptions): Promise<S3Store> {
       if (looks) await proveConditionalPut({ calls: signedCalls, bucket, prefix, signal });
     },
     abilities: async (prefix, signal) =>
-      isCompatible ? await askAbilities({ calls: signedCalls, bucket, prefix, signal }) : undefined,
+      isCompatible
+        ? await askAbilities({ calls: signedCalls, bucket, prefix, checksummed: checksums !== 'off', signal })
+        : undefined,
     async [Symbol.asyncDispose]() {
       buffers[Symbol.dispose]();
       sdk?.[Symbol.dispose]();

@@ -86,6 +86,7 @@ function configFor(
     s3: { bucket: 'bench', region: 'us-east-1', endpoint, forcePathStyle: true },
     ledger: { host, port, database, user: 'dropledger_writer', auth: 'password', passwordFile, tls: 'off' },
     journal: { path: place('journal.db') },
+    control: { socket: place('control.sock') },
     log: { format: 'json' },
   };
   return Object.fromEntries(Object.entries(config).map(([name, section]) => [name, { ...section, ...changes[name] }]));

@@ -28,7 +28,8 @@ async function judgeQuarantine({ quarantine }: Workplace, known: KnownFiles, fin
   await judgeFolder({ name: 'the quarantine', folder: quarantine, found }, rejected, find);
   const alone = found.filter((path) => !reasons.has(`${path}.reason.json` as RelativePath));
   if (alone.length > 0) find(`in quarantine without a reason: ${alone.map(textOf).join(', ')}`);
-  if (reasons.size + alone.length > found.length) find(`${reasons.size} reasons for ${found.length} files in quarantine`);
+  if (reasons.size + alone.length > found.length)
+    find(`${reasons.size} reasons for ${found.length} files in quarantine`);
 }
 
 interface Found {
@@ -60,7 +61,9 @@ async function judgeFolder({ name, folder, found }: Found, files: readonly Known
     const whole = owners.filter(({ fate }) => fate === 'whole');
     const count = there.get(sha256)?.length ?? 0;
     if (count < whole.length)
-      find(`${name}: ${whole.map(pathText).join(', ')} is there ${count} times (${describe(whole[0] as KnownFile)})`);
+      find(
+        `${name}: ${whole.map(({ last }) => pathText(last)).join(', ')} is there ${count} times (${describe(whole[0] as KnownFile)})`,
+      );
   }
 }
 

@@ -1,34 +1,40 @@
-/** Each event stands in the journal of the system once, not a thousand times. */
-import type { LogLine } from '../support/daemon.ts';
+import type { Daemon, LogLine } from '../support/daemon.ts';
 
-const perFile = new Set(['uploaded', 'duplicate', 'quarantined']);
+/** These stand in the log once for each row, whatever happened on the way. */
+const oncePerRow: ReadonlySet<string> = new Set(['uploaded', 'duplicate', 'quarantined']);
 
-export function judgeLog(lines: readonly LogLine[]): string[] {
-  const findings: string[] = [];
-  const said = new Map<string, number>();
-  for (const { event, id } of lines) {
-    if (perFile.has(event)) said.set(`${event} ${id}`, (said.get(`${event} ${id}`) ?? 0) + 1);
-  }
-  for (const [what, times] of said) if (times > 1) findings.push(`the log says ${times} times: ${what}`);
-  return findings;
+/** How often one daemon may say the very same. */
+const mostOfOneKind = 20;
+
+/** Each event stands in the log once, not a thousand times; and no secret does. */
+export function judgeLog(daemons: readonly Daemon[], secrets: readonly string[]): string[] {
+  const perRow = daemons.flatMap(({ lines }) => lines.filter(({ event }) => oncePerRow.has(event)));
+  const repeated = [...Map.groupBy(perRow, ({ event, id }) => `${event} ${id}`)].filter(([, said]) => said.length > 1);
+  return [
+    ...repeated.map(([what, said]) => `the log says ${said.length} times: ${what}`),
+    ...daemons.flatMap(({ lines }) => [...judgeOutages(lines), ...judgeRepetition(lines)]),
+    ...daemons.flatMap((daemon) => (secrets.some((secret) => daemon.output().includes(secret)) ? ['a secret'] : [])),
+  ];
 }
 
-/** Of one daemon: outages begin and end in turn, and nothing is repeated without end. */
-export function judgeLife(lines: readonly LogLine[], mostOfOneKind: number): string[] {
-  const findings: string[] = [];
-  for (const [begins, ends] of [
+/** They begin and end in turn. (One may begin again in another way: S3 was away, now the credentials are refused.) */
+function judgeOutages(lines: readonly LogLine[]): string[] {
+  const pairs = [
     ['paused', 'resumed'],
     ['ledger-down', 'ledger-up'],
-  ] as const) {
-    let isOut = false;
-    for (const { event } of lines) {
-      if (event === ends && !isOut) findings.push(`${ends} without ${begins}`);
-      if (event === begins || event === ends) isOut = event === begins;
-    }
-  }
+  ] as const;
+  return pairs.flatMap(([begins, ends]) => {
+    const events = lines.map(({ event }) => event).filter((event) => event === begins || event === ends);
+    const isWrong = events.some((event, index) => event === ends && events[index - 1] !== begins);
+    return isWrong ? [`${ends} without ${begins}: ${events.join(', ')}`] : [];
+  });
+}
+
+function judgeRepetition(lines: readonly LogLine[]): string[] {
   const kinds = Map.groupBy(lines, ({ event, path, folder, error, message }) =>
     JSON.stringify([event, path ?? folder, String(error ?? '').replace(/\(request \w+\)/, ''), message]),
   );
-  for (const [kind, same] of kinds) if (same.length > mostOfOneKind) findings.push(`${same.length} times: ${kind}`);
-  return findings;
+  return [...kinds]
+    .filter(([, same]) => same.length > mostOfOneKind)
+    .map(([kind, same]) => `${same.length} times: ${kind}`);
 }

@@ -32,14 +32,14 @@ interface Connection {
 
 const fair: Weather = { kind: 'fair' };
 
-export async function startNetworkWeather(toPort: () => number): Promise<NetworkWeather> {
+export async function startNetworkWeather(toPort: number): Promise<NetworkWeather> {
   const connections = new Set<Connection>();
   let weather: Weather = fair;
   let changed = Promise.withResolvers<void>();
   let answers = 0;
 
   const server = createServer({ noDelay: true }, (client) => {
-    const upstream = connect({ port: toPort(), host: '127.0.0.1', noDelay: true });
+    const upstream = connect({ port: toPort, host: '127.0.0.1', noDelay: true });
     const connection = { client, upstream, sent: 0 };
     connections.add(connection);
     for (const socket of [client, upstream]) {
@@ -85,7 +85,10 @@ export async function startNetworkWeather(toPort: () => number): Promise<Network
         await changed.promise;
         return !now.thenReset;
       case 'slow':
-        await Promise.race([sleep(now.latencyMs + (chunk.length / now.bytesPerSecond) * 1000, undefined, { ref: false }), changed.promise]);
+        await Promise.race([
+          sleep(now.latencyMs + (chunk.length / now.bytesPerSecond) * 1000, undefined, { ref: false }),
+          changed.promise,
+        ]);
         return true;
       default:
         return true;

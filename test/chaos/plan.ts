@@ -40,7 +40,7 @@ export function makePlan({ seed, minutes, ownStore }: PlanOptions): Plan {
   const durationMs = minutes * 60_000;
   return {
     ...{ seed, minutes, settings },
-    writers: writersFor(random, { durationMs, settleMs: settings.settleMs, kept: settings.afterUpload === 'keep' }),
+    writers: writersFor(random, { durationMs, settleMs: settings.settleMs }),
     troubles: troublesFor(random, { durationMs, ownStore }),
   };
 }
@@ -68,7 +68,9 @@ export function planText({ seed, minutes, settings, writers, troubles }: Plan): 
   ].toSorted((one, other) => one.atMs - other.atMs);
   return [
     `seed ${seed}, ${minutes} minutes, ${JSON.stringify(settings)}`,
-    ...lines.map(({ atMs, who, act }) => `${(atMs / 1000).toFixed(3).padStart(9)} ${who.padEnd(9)} ${JSON.stringify(act)}`),
+    ...lines.map(
+      ({ atMs, who, act }) => `${(atMs / 1000).toFixed(3).padStart(9)} ${who.padEnd(9)} ${JSON.stringify(act)}`,
+    ),
     '',
   ].join('\n');
 }

@@ -82,8 +82,10 @@ function judgeFailedRows(rows: readonly Row[], known: KnownFiles, find: Find): v
   for (const [path, found] of failed) {
     const files = rejected.get(path) ?? [];
     const errors = found.map(({ error }) => String(error));
-    if (found.length > files.length) find(`${path}: ${found.length} failed rows for ${files.length} files: ${errors[0]}`);
-    else if (!errors.every((error) => files[0]?.rejected?.test(error))) find(`${path}: failed for another reason: ${errors}`);
+    if (found.length > files.length)
+      find(`${path}: ${found.length} failed rows for ${files.length} files: ${errors[0]}`);
+    else if (!errors.every((error) => files[0]?.rejected?.test(error)))
+      find(`${path}: failed for another reason: ${errors}`);
   }
   for (const [path, files] of rejected) {
     const least = files.filter(({ fate }) => fate === 'whole').length;

@@ -1,6 +1,6 @@
+import type { Weather } from './network-weather.ts';
 import type { Timed } from './plan.ts';
 import type { Random } from './random.ts';
-import type { Weather } from './network-weather.ts';
 
 /** Something that goes wrong, and is over after a while. */
 export type Trouble =
@@ -48,7 +48,16 @@ export function troublesFor(random: Random, { durationMs, ownStore }: TroubleOpt
 
 const processTrouble = (random: Random): Trouble =>
   random.weighted<Trouble>([
-    [6, { what: 'kill', downMs: random.weighted([[3, 0], [1, random.between(1, 4000)]]) }],
+    [
+      6,
+      {
+        what: 'kill',
+        downMs: random.weighted([
+          [3, 0],
+          [1, random.between(1, 4000)],
+        ]),
+      },
+    ],
     [3, { what: 'terminate', downMs: random.between(0, 2000) }],
     [1, { what: 'freeze', forMs: random.between(200, 5000) }],
     [1, { what: 'reload' }],
@@ -77,7 +86,10 @@ const networkTrouble = (random: Random): Trouble => {
     [3, { kind: 'reset', afterBytes: random.pick([0, 200, 5000, 300_000, 4_000_000]) }],
     [3, { kind: 'lose-answers', oneIn: random.pick([1, 2, 5]) }],
     [2, { kind: 'stall', afterBytes: random.pick([0, 1000, 2_000_000]), thenReset: random.chance(0.5) }],
-    [2, { kind: 'slow', bytesPerSecond: random.pick([1000, 100_000, 2_000_000]), latencyMs: random.pick([0, 50, 500]) }],
+    [
+      2,
+      { kind: 'slow', bytesPerSecond: random.pick([1000, 100_000, 2_000_000]), latencyMs: random.pick([0, 50, 500]) },
+    ],
   ]);
   return { what: 'network', to, weather, forMs: random.between(300, random.chance(0.1) ? 30_000 : 5000) };
 };

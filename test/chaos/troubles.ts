@@ -3,26 +3,18 @@ import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Fault, FaultHook } from '../../src/demo/s3-endpoint/index.ts';
-import type { LocalStore, Store, StoreKeys } from '../support/daemon-store.ts';
-import type { Workplace } from '../support/daemon-workplace.ts';
-import type { TestPostgres } from '../support/postgres.ts';
+import type { LocalStore, StoreKeys } from '../support/daemon-store.ts';
 import type { KeptRunning } from './kept-running.ts';
-import type { NetworkWeather } from './network-weather.ts';
 import { createRandom, type Random } from './random.ts';
+import type { Stage } from './stage.ts';
 import type { Trouble } from './trouble-plan.ts';
-
-export interface TroublePlaces {
-  readonly place: Workplace<Store | LocalStore>;
-  readonly postgres: Pick<TestPostgres, 'start' | 'stop'>;
-  readonly server: { stop(): Promise<void>; start(): Promise<void> };
-  readonly network: { readonly s3: NetworkWeather; readonly ledger: NetworkWeather };
-  readonly daemon: KeptRunning;
-}
 
 /** After they are good again the daemon may still be on its way to exit 77. */
 const refusedUntilMs = 15_000;
 
-export function createTroubles({ place, postgres, server, network, daemon }: TroublePlaces) {
+export type Troubles = ReturnType<typeof createTroubles>;
+
+export function createTroubles({ place, postgres, s3Server, network }: Stage, daemon: KeptRunning) {
   let badCredentialsUntil = 0;
   let logins = 0;
   const credentialsFile = join(place.home, '.aws/credentials');
@@ -82,9 +74,10 @@ export function createTroubles({ place, postgres, server, network, daemon }: Tro
 
   return {
     mayBeRefused: (): boolean => Date.now() < badCredentialsUntil,
-    secrets: (): string[] => [keys.secretAccessKey],
+    /** What must stand in no log. */
+    secrets: (): string[] => [keys.secretAccessKey, place.store.owner.secretAccessKey, 'X-Amz-Signature'],
 
-    async make(trouble: Trouble): Promise<void> {
+    async make(trouble: Trouble): Promise<unknown> {
       switch (trouble.what) {
         case 'kill':
           return daemon.end('SIGKILL', trouble.downMs);
@@ -106,9 +99,9 @@ export function createTroubles({ place, postgres, server, network, daemon }: Tro
           );
           return;
         case 's3-down':
-          await server.stop();
+          await s3Server.stop();
           await sleep(trouble.forMs);
-          return server.start();
+          return s3Server.start();
         case 's3-faults':
           if (ownStore === undefined) return;
           ownStore.faults = faultsOf(createRandom(trouble.seed), trouble.oneIn);
@@ -136,7 +129,6 @@ const faultsOf =
       { kind: 'reset-before', afterBytes: random.pick([0, 1000]) },
       { kind: 'reset-after' },
       { kind: 'delay', ms: random.between(10, 2000) },
-      { kind: 'delay', ms: random.between(10, 500), then: { kind: 'reset-after' } },
       ...(operation === 'CompleteMultipartUpload' ? [{ kind: 'error-in-200', code: 'InternalError' } as const] : []),
     ];
     return random.pick(faults);

@@ -19,10 +19,11 @@ export type WriterAct =
     }
   | { readonly does: 'append'; readonly path: string; readonly content: Content }
   | { readonly does: 'delete'; readonly path: string }
-  /** Mode, or times: the bytes stay. */
-  | { readonly does: 'touch'; readonly path: string; readonly how: 'mode' | 'times' }
+  /** The bytes stay. */
+  | { readonly does: 'set-mode'; readonly path: string; readonly mode: number }
+  | { readonly does: 'set-times'; readonly path: string }
   /** A folder made elsewhere and renamed in. */
-  | { readonly does: 'folder-in'; readonly folder: string; readonly files: readonly Content[] }
+  | { readonly does: 'bring-folder'; readonly folder: string; readonly files: readonly Content[] }
   | { readonly does: 'rename-folder'; readonly from: string; readonly to: string }
   | { readonly does: 'take-folder'; readonly folder: string }
   /** `cp -r` into a new folder. */
@@ -30,13 +31,11 @@ export type WriterAct =
   /** `rsync -a` of one folder again and again: those of its files are new. */
   | { readonly does: 'rsync'; readonly folder: string; readonly changed: Readonly<Record<string, Content>> }
   /** Stays where it is: its name says that it is not finished. */
-  | { readonly does: 'unfinished'; readonly path: string; readonly content: Content };
+  | { readonly does: 'leave-unfinished'; readonly path: string; readonly content: Content };
 
 export interface WriterOptions {
   readonly durationMs: number;
   readonly settleMs: number;
-  /** Files stay in the folder after their upload. */
-  readonly kept: boolean;
 }
 
 const mebibyte = 2 ** 20;
@@ -104,8 +103,9 @@ function replacer(draw: Draw): () => WriterAct {
       [8, { does: 'put', path, content: content(), from: random.pick(['outside', 'beside']) }],
       [2, { does: 'put-again', path }],
       [2, { does: 'delete', path }],
-      [2, { does: 'touch', path, how: random.pick(['mode', 'times']) }],
-      [0.2, { does: 'unfinished', path: `${path}${random.pick(['.tmp', '.part', '~'])}`, content: content(100) }],
+      [1, { does: 'set-mode', path, mode: random.pick([0o600, 0o640, 0o644]) }],
+      [1, { does: 'set-times', path }],
+      [0.2, { does: 'leave-unfinished', path: `${path}${random.pick(['.tmp', '.part', '~'])}`, content: content(100) }],
     ]);
   };
 }
@@ -159,7 +159,7 @@ function mover(draw: Draw): () => WriterAct {
       made += 1;
       names = [...names.slice(-3), `${folder}/batch${made}`];
       const files = Array.from({ length: random.between(1, 20) }, () => content());
-      return { does: 'folder-in', folder: `${folder}/batch${made}`, files };
+      return { does: 'bring-folder', folder: `${folder}/batch${made}`, files };
     }
     names = names.filter((other) => other !== name);
     if (random.chance(0.2)) return { does: 'take-folder', folder: name };

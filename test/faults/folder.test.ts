@@ -1,5 +1,7 @@
+import { renameSync } from 'node:fs';
 import { mkdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test, vi } from 'vitest';
 import { pathFromText } from '../../src/service/path-bytes.ts';
 import { sha256Of } from '../support/daemon-files.ts';
@@ -73,19 +75,16 @@ test.concurrent('files are renamed a thousand times a second: each is uploaded u
   const daemon = await place.start();
   const files = Array.from({ length: 50 }, (_, index) => ({ index, name: `0-${index}` }));
   for (const { name } of files) await writeFile(join(place.inbox, name), `content of ${name}`);
-  const began = performance.now();
-  let renames = 0;
-  for (let round = 1; performance.now() - began < 2500; round += 1) {
+  for (let round = 1; round <= 50; round += 1) {
     for (const file of files) {
       const next = `${round}-${file.index}`;
-      await rename(join(place.inbox, file.name), join(place.inbox, next));
+      renameSync(join(place.inbox, file.name), join(place.inbox, next));
       file.name = next;
-      renames += 1;
     }
+    await sleep(50);
   }
   for (const { name, index } of files) note(place, name, `content of 0-${index}`);
   await expectInvariants(place);
-  expect(renames).toBeGreaterThan(2500);
   expect(daemon.named('uploaded')).toHaveLength(files.length);
 });
 

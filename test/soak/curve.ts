@@ -34,10 +34,26 @@ export function growthIn(samples: readonly Sample[]): string[] {
     const [before, after] = [median(second.map(of)), median(last.map(of))];
     if (after > most(before)) found.push(`${what}: from ${Math.round(before)} to ${Math.round(after)}`);
   };
-  compare('MB of memory', ({ rssMb }) => rssMb, (before) => before * (1 + limits.rssPart) + limits.rssMb);
-  compare('descriptors', ({ descriptors }) => descriptors, (before) => before + limits.descriptors);
-  compare('inotify watches', ({ inotifyWatches }) => inotifyWatches, (before) => before + limits.inotifyWatches);
-  compare('threads', ({ threads }) => threads, (before) => before + limits.threads);
+  compare(
+    'MB of memory',
+    ({ rssMb }) => rssMb,
+    (before) => before * (1 + limits.rssPart) + limits.rssMb,
+  );
+  compare(
+    'descriptors',
+    ({ descriptors }) => descriptors,
+    (before) => before + limits.descriptors,
+  );
+  compare(
+    'inotify watches',
+    ({ inotifyWatches }) => inotifyWatches,
+    (before) => before + limits.inotifyWatches,
+  );
+  compare(
+    'threads',
+    ({ threads }) => threads,
+    (before) => before + limits.threads,
+  );
   const perFile = journalBytesAFile(samples);
   if (perFile > limits.journalBytesAFile) found.push(`the journal: ${Math.round(perFile)} bytes for each file`);
   return found;

@@ -21,7 +21,7 @@ export interface InvariantOptions {
 /**
  * Waits until everything that was dropped has its row and has left the inbox, and then looks: exactly one correct
  * object and one row for each accepted file; each rejected one in quarantine, with its reason; nothing anywhere else; no
- * multipart upload that holds parts; the rows one unbroken chain; no secret in the journal.
+ * multipart upload that holds parts; the rows one unbroken chain; nothing said twice, and no secret, in the journal.
  */
 export async function expectInvariants(place: Workplace, options: InvariantOptions = {}): Promise<Row[]> {
   await allDone(place, options);
@@ -33,6 +33,7 @@ export async function expectInvariants(place: Workplace, options: InvariantOptio
   expect(await owner.unfinished()).toEqual([]);
   await expectArchive(place, options);
   await expectQuarantine(place, rows);
+  expectSaidOnce(place);
   expectNoSecrets(place);
   return rows;
 }
@@ -133,6 +134,14 @@ async function expectQuarantine({ drops, quarantine }: Workplace, rows: readonly
     expect(told.get(text), text).toMatchObject({ sha256, reason: expect.stringMatching(reason ?? /./) });
     expect(told.get(text)?.hint, text).not.toBe('');
     expect(told.get(text)?.row, text).toMatchObject({ path: text, status: 'failed', error: told.get(text)?.reason });
+  }
+}
+
+/** Whatever became of a file, the journal says it of each row at most once (a kill may come before the line). */
+function expectSaidOnce({ daemons }: Workplace): void {
+  for (const event of ['uploaded', 'duplicate', 'quarantined'] as const) {
+    const ids = daemons.flatMap((daemon) => daemon.named(event).map(({ id }) => id));
+    expect(ids.length, `${event} was said twice of a row`).toBe(new Set(ids).size);
   }
 }
 

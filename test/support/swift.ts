@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { accessSync, constants } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
-import { tmpdir } from 'node:os';
+import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
@@ -69,7 +69,9 @@ export async function startSwift(): Promise<Swift> {
   try {
     await mkdir(join(directory, 'devices/disk'), { recursive: true });
     await promisify(execFile)(python, ['-c', makeRings, directory, ...[account, container, object].map(String)]);
-    processes.push(startProcess('cache', directory, `${memcached} -l 127.0.0.1 -p ${cache} -U 0 -u nobody`));
+    processes.push(
+      startProcess('cache', directory, `${memcached} -l 127.0.0.1 -p ${cache} -U 0 -u ${userInfo().username}`),
+    );
     for (const kind of servers) {
       await writeFile(join(directory, `${kind}.conf`), configurationOf(kind, directory, ports));
       processes.push(startProcess(kind, directory, `${programOf(kind)} ${directory}/${kind}.conf -v`));
@@ -154,7 +156,7 @@ use = egg:swift#bulk
 use = egg:swift#slo
 `;
 
-/** The kernel kills it when this process ends, however that was. */
+/** The kernel kills it when this process ends, however that was: unless it becomes another user. */
 function startProcess(name: string, directory: string, command: string): ChildProcess {
   const line = `exec ${command} >${directory}/${name}.log 2>&1`;
   return spawn('setpriv', ['--pdeathsig', 'KILL', 'sh', '-c', line], {

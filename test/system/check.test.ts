@@ -56,12 +56,11 @@ describe.skipIf(reason !== undefined)(`check${reason === undefined ? '' : ` (ski
     const [root, own] = [await asRoot(), await asService()];
     expect([root.code, own.code]).toEqual([78, 78]);
     expect(wrongOnes(root.checked)).toMatchObject([
-      { name: 'folders', hint: expect.stringMatching(/^setfacl -m u:dropledger:rwx \/srv\/dropledger\/archive/) },
+      { name: 'folders', hint: expect.stringMatching(/^systemd-tmpfiles --create dropledger.conf/) },
     ]);
     expect(known(root.checked)).toEqual(known(own.checked));
-    await box.must('setfacl -m u:dropledger:rwx /srv/dropledger/archive');
+    await box.must('systemd-tmpfiles --create dropledger.conf');
     expect((await asRoot()).code).toBe(0);
-    await box.must('setfacl -b /srv/dropledger/archive && systemd-tmpfiles --create dropledger.conf');
   });
 
   test('folders outside of what the unit may write: root is told, by a real rename inside the unit, and what it needs', async () => {

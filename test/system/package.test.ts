@@ -1,6 +1,8 @@
+import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, inject, test, vi } from 'vitest';
-import { debInBox } from '../support/built-packages.ts';
+import { buildQuickly, debInBox } from '../support/built-packages.ts';
 import { whyNoSystemdBox } from '../support/systemd-box.ts';
+import { tempFolder } from '../support/temp-folder.ts';
 import { asUser } from './installed-box.ts';
 import { bootServiceBox, defaultConfig, type ServiceBox } from './service-box.ts';
 
@@ -25,6 +27,12 @@ describe.skipIf(reason !== undefined)(`the package${reason === undefined ? '' : 
     expect(await box.run('systemctl is-enabled dropledger')).toMatchObject({ stdout: 'disabled\n' });
     expect(await box.must('dropledger --version')).toMatch(/^dropledger \d/);
     expect(await box.must('dpkg -i /opt/packages/*1.0.0*.deb 2>&1')).not.toMatch(/systemctl enable/);
+  });
+
+  test('two builds are the same bytes', async () => {
+    await using folder = await tempFolder();
+    const again = await buildQuickly(folder.path, '1.0.0');
+    expect((await readFile(again)).equals(await readFile(inject('debs').current))).toBe(true);
   });
 
   test('a second daemon by the template, with a folder, a state and a name of its own', async () => {

@@ -177,7 +177,9 @@ describe.skipIf(reason !== undefined)(`the service${reason === undefined ? '' : 
     const { box, config, configure, start, property, ownLines } = service;
     await configure({ ...config, s3: { ...config.s3, maxMbitPerSecond: 16 } });
     await start();
-    await box.must(asUser('alice', 'head -c 150000000 /dev/zero > /srv/dropledger/inbox/large.img'));
+    await box.must(
+      asUser('alice', 'cd /srv/dropledger/inbox && head -c 150000000 /dev/zero > .large && mv .large large.img'),
+    );
     await vi.waitFor(async () => expect(await property('StatusText')).toMatch(/^1 uploading/), {
       timeout: 20_000,
       interval: 100,

@@ -265,8 +265,9 @@ describe('an earlier attempt was never answered', () => {
   };
 
   test('the same bytes: under the same key, and the engine is told', async () => {
-    const { run, requests } = openTransfer();
+    const { run, requests, log } = openTransfer();
     await run(await unanswered(sha256, 'in/report~earlier.pdf'));
+    expect(log.named('warning')).toEqual([]);
     expect(requests).toMatchObject([{ key: 'in/report~earlier.pdf', earlierUnanswered: true }]);
   });
 
@@ -275,6 +276,16 @@ describe('an earlier attempt was never answered', () => {
     await run(await unanswered(sha256Of('older bytes')));
     expect(requests.map(({ earlierUnanswered }) => earlierUnanswered)).toEqual([false, false]);
     expect(rows()[0]?.object_key).toBe(`in/report~${sha256.slice(0, 8)}.pdf`);
+  });
+
+  test.each<[string, Partial<TransferSteps>]>([
+    ['other bytes are there by now', {}],
+    ['the file is gone', { open: async () => ({ kind: 'vanished' }) }],
+  ])('%s: it is said that an object without a row may be there', async (_what, options) => {
+    const { run, log } = openTransfer(options);
+    const older = sha256Of('older bytes');
+    await run(await unanswered(older));
+    expect(log.named('warning')).toMatchObject([{ fields: { path, key: 'in/report.pdf', sha256: older } }]);
   });
 
   test('the engine announces a put before it sends it, and the journal remembers', async () => {

@@ -3,7 +3,7 @@ import { constants } from 'node:fs';
 import { access, open, readFile, rename, rm, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Config } from '../../config/schema.ts';
-import { type Folder, networkFileSystemOf, openFolder, pathIn } from '../../drop-folder/folder.ts';
+import { type Folder, folderCommand, networkFileSystemOf, openFolder, pathIn } from '../../drop-folder/folder.ts';
 import { type Folders, openFolders } from '../../drop-folder/folders.ts';
 import { scan } from '../../drop-folder/scan.ts';
 import type { RelativePath } from '../../model.ts';
@@ -45,7 +45,7 @@ async function moveForReal(from: Folder, to: Folder): Promise<string> {
     return `a file was moved from ${from.path} to ${to.path}`;
   } catch (cause) {
     throw new ConfigError(`files cannot be moved from ${from.path} to ${to.path}: ${messageOf(cause)}`, {
-      hint: `on one mount, and writable: setfacl -m u:${currentUser()}:rwx ${from.path} ${to.path}`,
+      hint: `both on one mount, and writable: ${folderCommand(to.path.toString())}`,
       cause,
     });
   } finally {

@@ -36,7 +36,7 @@ export async function unitOf(configFile: string): Promise<ServiceUnit | undefine
     () => undefined,
   );
   if (text === undefined) return undefined;
-  const settings = serviceSettings(text.replaceAll('%i', instance ?? ''));
+  const settings = serviceSettings(text.replaceAll('%i', () => instance ?? ''));
   const last = (key: string) => settings.findLast(([setting]) => setting === key)?.[1];
   const [program, ...args] = last('ExecStart')?.split(' ') ?? [];
   if (program === undefined || !args.includes(configFile)) return undefined;

@@ -1,5 +1,5 @@
 import { realpath } from 'node:fs/promises';
-import { dirname, join, relative, resolve, sep } from 'node:path';
+import { basename, dirname, join, relative, resolve, sep } from 'node:path';
 import { loadConfig } from '../../config/load.ts';
 import { controlSocket } from '../../config/places.ts';
 import type { Config } from '../../config/schema.ts';
@@ -22,10 +22,10 @@ export async function daemonOf(
  */
 export async function pathBelowDropFolder(file: string, { dropFolder: drop }: Config): Promise<string> {
   const here = resolve(file);
+  const reallyHere = join(await real(dirname(here)), basename(here));
   const places = [drop.path, drop.quarantinePath, drop.archivePath].filter((place) => place !== undefined);
   for (const place of places) {
-    const inside =
-      below(place, here) ?? below(await real(place), join(await real(dirname(here)), here.slice(dirname(here).length)));
+    const inside = below(place, here) ?? below(await real(place), reallyHere);
     if (inside !== undefined) return inside;
   }
   if (file.startsWith('/')) {

@@ -380,3 +380,15 @@ test('as a user without rights: what may not be moved, read or received stays, a
     archive: { kind: '', left: expect.not.arrayContaining(['readonly/file', 'closed/file', 'good/file']) },
   });
 });
+
+test('while the drop folder is away nothing in it counts as gone: its files wait', async () => {
+  const dispose = await openDisposer('archive');
+  const file = await recorded('a/file.txt');
+  await rename(folder.at('inbox'), folder.at('away'));
+  expect((await dispose([file])).get(file)).toMatchObject({
+    kind: 'failed',
+    error: { message: 'the drop folder is not there' },
+  });
+  await rename(folder.at('away'), folder.at('inbox'));
+  expect((await dispose([file])).get(file)).toMatchObject({ kind: 'moved' });
+});

@@ -1,15 +1,15 @@
 import { mkdir, symlink, writeFile } from 'node:fs/promises';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { openFolder } from '../../src/drop-folder/folder.ts';
-import { createIgnoreRule } from '../../src/drop-folder/ignore.ts';
-import type { ScanReport } from '../../src/drop-folder/intake.ts';
-import { type ExplainOptions, explain } from '../../src/explain.ts';
-import type { Journal } from '../../src/journal/journal.ts';
-import type { Outcome } from '../../src/journal/outbox.ts';
-import { createLiveState, type LiveState } from '../../src/live-state.ts';
-import { pathFromBytes, pathFromText, textOf } from '../../src/service/path-bytes.ts';
-import { recordingLog } from '../support/recording-log.ts';
-import { type TempFolder, tempFolder } from '../support/temp-folder.ts';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { openFolder } from '../../../src/drop-folder/folder.ts';
+import { createIgnoreRule } from '../../../src/drop-folder/ignore.ts';
+import type { ScanReport } from '../../../src/drop-folder/intake.ts';
+import { type ExplainOptions, explain } from '../../../src/explain/explain.ts';
+import type { Journal } from '../../../src/journal/journal.ts';
+import type { Outcome } from '../../../src/journal/outbox.ts';
+import { createLiveState, type LiveState } from '../../../src/live-state.ts';
+import { pathFromBytes, pathFromText, textOf } from '../../../src/service/path-bytes.ts';
+import { recordingLog } from '../../support/recording-log.ts';
+import { type TempFolder, tempFolder } from '../../support/temp-folder.ts';
 import {
   identityOf,
   openTestJournal,
@@ -19,7 +19,7 @@ import {
   settledFile,
   storedOutcome,
   type TestJournal,
-} from '../support/test-journal.ts';
+} from '../../support/test-journal.ts';
 
 let folder: TempFolder;
 let parts: TestJournal;
@@ -251,6 +251,20 @@ describe('what has left', () => {
       state: 'duplicate',
       facts: { ledgerId: 'its own', duplicateOf: row.id },
     });
+  });
+
+  test('uploaded, after it was a duplicate or gone before', async () => {
+    const heard = liveState.listeningTo(recordingLog());
+    heard.info('duplicate', { path: 'later.txt', of: 'x', id: 'y' });
+    heard.info('gone', { path: 'back.txt' });
+    const since = Date.now();
+    await vi.waitFor(() => expect(Date.now()).toBeGreaterThan(since), { interval: 1 });
+    await uploadedAndMoved('later.txt');
+    await uploadedAndMoved('back.txt');
+    expect([(await explained('later.txt')).state, (await explained('back.txt')).state]).toEqual([
+      'uploaded',
+      'uploaded',
+    ]);
   });
 
   test('gone before it was uploaded', async () => {
