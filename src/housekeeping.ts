@@ -80,6 +80,7 @@ export function createHousekeeping(options: HousekeepingOptions) {
 
   const forgetOld = async () => {
     await journal.storedObjects.prune(ago(options.rememberDays * dayMs));
+    await journal.abandonedUploads.prune(ago(options.rememberDays * dayMs));
   };
 
   const { retryNotMovable } = options;

@@ -12,7 +12,7 @@ export interface UploadSteps {
   readonly onConflict: 'keep-both' | 'fail' | 'overwrite';
   readonly sharedPrefix: boolean;
   readonly conditionalWrites: boolean;
-  readonly journal: Pick<Journal, 'files' | 'storedObjects' | 'multipart' | 'outbox'>;
+  readonly journal: Pick<Journal, 'files' | 'storedObjects' | 'multipart' | 'abandonedUploads' | 'outbox'>;
   readonly log: EventLog;
   /** Hex; undefined where the file shrank. */
   hash(file: OpenFile, signal: AbortSignal): Promise<string | undefined>;
@@ -57,11 +57,21 @@ export async function upload(steps: UploadSteps, pass: Pass): Promise<Upload> {
   const mayBeDuplicate = journal.storedObjects.knowsSize(path, identity.size);
   const { bucket } = steps.origin;
   const keyIsTaken = onConflict !== 'overwrite' && journal.storedObjects.knowsKey(bucket, named.key);
+  const keyIsDoubtful = journal.abandonedUploads.under(named.key).length > 0;
   let sha256: string | undefined;
-  if (mayBeDuplicate || keyIsTaken || file.unansweredSha256 !== undefined || file.restedAs !== undefined) {
+  if (
+    mayBeDuplicate ||
+    keyIsTaken ||
+    keyIsDoubtful ||
+    file.unansweredSha256 !== undefined ||
+    file.restedAs !== undefined
+  ) {
     sha256 = await steps.hash(opened, signal);
     if (sha256 === undefined || !(await opened.unchanged())) return { kind: 'changed' };
-    if (sha256 !== file.unansweredSha256) sayUnanswered(steps, file);
+    if (file.unansweredSha256 !== undefined && sha256 !== file.unansweredSha256) {
+      await journal.abandonedUploads.note(file.fileId, new Date());
+      sayUnanswered(steps, file);
+    }
     const among = onConflict === 'overwrite' ? 'latest' : 'any';
     const same = journal.storedObjects.duplicateOf({ bucket, path, size: identity.size, sha256 }, among);
     if (file.restedAs !== undefined) return { kind: same === undefined ? 'other-bytes' : 'untouched' };
@@ -92,10 +102,16 @@ async function storeUnderFreeKey(
   };
   const taken = new Set<string>();
   const isTaken = (key: string) => onConflict !== 'overwrite' && journal.storedObjects.knowsKey(origin.bucket, key);
+  /** An attempt to store these very bytes there was never answered: of this file, or of one that is gone. */
+  const isPending = (key: string): boolean => {
+    const abandoned = journal.abandonedUploads.under(key);
+    return key === pendingKey || (!isTaken(key) && abandoned.length === 1 && abandoned[0] === sha256);
+  };
   for (const key of candidates()) {
-    if (onConflict === 'fail' && (taken.size > 0 || (key !== pendingKey && isTaken(key)))) throw keyTaken(ownKey);
-    if (taken.has(key) || (key !== pendingKey && isTaken(key))) continue;
-    const outcome = await storeAs(steps, pass, { key, rowId, earlierUnanswered: key === pendingKey });
+    const earlierUnanswered = isPending(key);
+    if (onConflict === 'fail' && (taken.size > 0 || (!earlierUnanswered && isTaken(key)))) throw keyTaken(ownKey);
+    if (taken.has(key) || (!earlierUnanswered && isTaken(key))) continue;
+    const outcome = await storeAs(steps, pass, { key, rowId, earlierUnanswered });
     if (outcome.kind === 'changed') return outcome;
     if (outcome.kind === 'stored') return { ...outcome, rowId };
     sha256 = outcome.sha256;
@@ -142,8 +158,10 @@ async function storeAs(
     },
     signal,
   );
-  const isOurs = (taken: Extract<StoreOutcome, { kind: 'key-taken' }>) =>
-    taken.ours === 'yes' || (taken.ours === 'unknown' && !steps.sharedPrefix);
+  const isOurs = ({ ours, sha256 }: Extract<StoreOutcome, { kind: 'key-taken' }>): boolean => {
+    const mayBeOther = steps.sharedPrefix || journal.abandonedUploads.under(key).some((other) => other !== sha256);
+    return ours === 'yes' || (ours === 'unknown' && !mayBeOther);
+  };
   if (outcome.kind !== 'key-taken' || !isOurs(outcome)) return outcome;
   const { sha256, partCount } = outcome;
   const unknown = { etag: null, versionId: null, requestId: null, checksumType: null, checksum: null };

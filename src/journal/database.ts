@@ -10,6 +10,7 @@ import { LocalFailure, messageOf } from '../service/errors.ts';
  *   file_counts        how many of them are in each state: counting a million takes too long to do every few seconds
  *   stored_objects     what was stored under which path and key (duplicates and taken keys are known by it)
  *   multipart_uploads  started and neither completed nor aborted, with their parts
+ *   abandoned_uploads  keys under which an object may lie that nobody can ask for any more (`abandoned-uploads.ts`)
  *   outbox             serialised ledger rows that Postgres has not committed yet, in order
  *   chain              the journal's hash chain: its id, and the number and hash of the last row
  *   emptied_folders    folders that uploads have emptied, to be removed later

@@ -1,4 +1,5 @@
 import { v7 as uuidv7 } from 'uuid';
+import { type AbandonedUploadsJournal, createAbandonedUploadsJournal } from './abandoned-uploads.ts';
 import { type JournalOrigin, openDatabase } from './database.ts';
 import { createEmptiedFoldersJournal, type EmptiedFoldersJournal } from './emptied-folders.ts';
 import { createFilesJournal, type FilesJournal } from './files.ts';
@@ -16,6 +17,7 @@ export interface Journal extends AsyncDisposable {
   readonly files: FilesJournal;
   readonly storedObjects: StoredObjectsJournal;
   readonly multipart: MultipartJournal;
+  readonly abandonedUploads: AbandonedUploadsJournal;
   readonly outbox: OutboxJournal;
   readonly emptiedFolders: EmptiedFoldersJournal;
   /** For people who ask about one file. */
@@ -53,6 +55,7 @@ export function openJournal({ path, rowHash }: { path: string; rowHash: RowHash 
     files: createFilesJournal(database, commit),
     storedObjects,
     multipart,
+    abandonedUploads: createAbandonedUploadsJournal(database, commit),
     outbox: createOutboxJournal(database, commit, { storedObjects, multipart, rowHash }),
     emptiedFolders: createEmptiedFoldersJournal(database, commit),
     historyOf: createPathHistory(database),

@@ -61,7 +61,10 @@ export function keepRunning({ spawn, mayBeRefused }: KeptRunningOptions): KeptRu
       if (asked?.signal !== 'SIGKILL') asked = { signal, downMs };
       current.signal(signal);
     },
-    signal: (signal) => current?.signal(signal),
+    signal(signal) {
+      // systemd reloads no service that is not ready: before it listens to it, SIGHUP would end the daemon
+      if (signal !== 'SIGHUP' || (current?.named('ready').length ?? 0) > 0) current?.signal(signal);
+    },
     async stop() {
       isStopping = true;
       asked ??= { signal: 'SIGTERM', downMs: 0 };

@@ -288,6 +288,29 @@ describe('an earlier attempt was never answered', () => {
     expect(log.named('warning')).toMatchObject([{ fields: { path, key: 'in/report.pdf', sha256: older } }]);
   });
 
+  test.each(['in the same place', 'after the first was taken away'])(
+    'then other bytes, %s, whose answer is lost too: what has the key is not taken for them',
+    async (how) => {
+      const older = await unanswered(sha256Of('older bytes'));
+      if (how === 'after the first was taken away') {
+        await openTransfer({ open: async () => ({ kind: 'vanished' }) }).run(older);
+        await inQueue();
+      }
+      const { run, requests } = openTransfer({ answers: [taken('unknown')] });
+      await run(queued(journal, path));
+      expect(requests.map(({ key }) => key)).toEqual(['in/report.pdf', `in/report~${sha256.slice(0, 8)}.pdf`]);
+      expect(rows().map(({ object_key }) => object_key)).toEqual([`in/report~${sha256.slice(0, 8)}.pdf`]);
+    },
+  );
+
+  test('the file is taken away and comes again: what has the key is its object', async () => {
+    await openTransfer({ open: async () => ({ kind: 'vanished' }) }).run(await unanswered());
+    const { run, requests } = openTransfer({ answers: [taken('unknown')] });
+    await run(await inQueue());
+    expect(requests).toMatchObject([{ key: 'in/report.pdf', earlierUnanswered: true }]);
+    expect(rows()).toMatchObject([{ object_key: 'in/report.pdf', status: 'uploaded' }]);
+  });
+
   test('the engine announces a put before it sends it, and the journal remembers', async () => {
     const storing: Answer = async ({ notes }) => {
       await notes.storing(sha256);
