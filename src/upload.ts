@@ -82,7 +82,7 @@ export async function upload(steps: UploadSteps, pass: Pass): Promise<Upload> {
 
 /**
  * Tries the keys that `onConflict` allows, one after the other: the one of an attempt that was never answered, the
- * file's own, `~<first 8 of sha256>`, `~<row id>`. Those that the journal knows to be taken are passed over.
+ * file's own, `~<first 8 of sha256>`, `~<row id>`. Those that the journal knows to be taken, or that may be, are passed over.
  */
 async function storeUnderFreeKey(
   steps: UploadSteps,
@@ -101,7 +101,11 @@ async function storeUnderFreeKey(
     yield steps.conflictKeyById(ownKey, rowId);
   };
   const taken = new Set<string>();
-  const isTaken = (key: string) => onConflict !== 'overwrite' && journal.storedObjects.knowsKey(origin.bucket, key);
+  /** Where another content may lie, a lost answer could not be found out; under a key made of the content it can. */
+  const mayHoldOther = (key: string) =>
+    onConflict === 'keep-both' && journal.abandonedUploads.under(key).some((other) => other !== sha256);
+  const isTaken = (key: string) =>
+    onConflict !== 'overwrite' && (journal.storedObjects.knowsKey(origin.bucket, key) || mayHoldOther(key));
   /** An attempt to store these very bytes there was never answered: of this file, or of one that is gone. */
   const isPending = (key: string): boolean => {
     const abandoned = journal.abandonedUploads.under(key);

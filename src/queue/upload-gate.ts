@@ -19,7 +19,7 @@ export interface Outage {
   readonly error: Error;
   readonly attempts: number;
   readonly nextTryAt: Date;
-  /** The question was answered with a failure at least once: its yes means that this is over. */
+  /** The question was answered with a failure at least once, or an upload succeeded since: a yes means that this is over. */
   readonly seenByAsking: boolean;
 }
 
@@ -33,7 +33,7 @@ const failuresOfAnOutage = 3;
  * close the gate at once; an S3 that does not answer closes it after a few failures with no success between them.
  * While it is closed it asks again, with back-off and jitter, and opens by itself. Where the first answer is yes, some
  * keys alone are refused (by a policy): that is the trouble of those files, and closes nothing any more.
- * What the question cannot see (a store that is full) is over when a file has been uploaded: until then the gate opens
+ * What S3 answers to uploads and not to the question (a store that is full) is over when a file has been uploaded: until then the gate opens
  * for a try, ever more rarely, and says nothing.
  */
 export function createUploadGate({ log, ask, delayMs, onClose, onOpen }: UploadGateOptions) {
@@ -111,7 +111,7 @@ export function createUploadGate({ log, ask, delayMs, onClose, onOpen }: UploadG
     failedPaths.clear();
     const isOutage = ended.error instanceof ServiceUnavailable;
     refusesSomeAlone = !ended.seenByAsking && !isOutage;
-    if (isOutage && !ended.seenByAsking) onTrial = ended;
+    if (isOutage && ended.error.answered && !ended.seenByAsking) onTrial = ended;
     else sayResumed(ended);
     onOpen();
   };
@@ -158,6 +158,7 @@ export function createUploadGate({ log, ask, delayMs, onClose, onOpen }: UploadG
     succeeded(): void {
       failures = 0;
       failedPaths.clear();
+      if (outage?.error instanceof ServiceUnavailable) outage = { ...outage, seenByAsking: true };
       if (onTrial !== undefined) sayResumed(onTrial);
       onTrial = undefined;
     },

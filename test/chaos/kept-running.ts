@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Daemon } from '../support/daemon.ts';
 import type { Exit } from '../support/daemon-program.ts';
 
-export interface KeptRunning {
+export interface KeptRunning extends AsyncDisposable {
   /** Each daemon that ran, in order. */
   readonly daemons: readonly Daemon[];
   /** Ends that nobody asked for. */
@@ -69,6 +69,12 @@ export function keepRunning({ spawn, mayBeRefused }: KeptRunningOptions): KeptRu
       isStopping = true;
       asked ??= { signal: 'SIGTERM', downMs: 0 };
       current?.signal('SIGTERM');
+      await running;
+    },
+    async [Symbol.asyncDispose]() {
+      isStopping = true;
+      asked = { signal: 'SIGKILL', downMs: 0 };
+      current?.signal('SIGKILL');
       await running;
     },
   };

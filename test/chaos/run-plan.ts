@@ -17,6 +17,8 @@ export interface RunOptions {
   /** Against Ceph's gateway instead of the project's own endpoint. */
   readonly ceph: boolean;
   say(line: string): void;
+  /** Aborted where the run is given up: it cleans up then, and throws. */
+  readonly signal: AbortSignal;
 }
 
 /** Back-off waits for a minute at most, a stalled request for as long; some come one after the other. */
@@ -26,18 +28,18 @@ const quietSeconds = { archive: 10, delete: 10, keep: 70 };
 const tellEveryMs = 30_000;
 
 /** Whether all invariants hold; what is needed to look into a failure is left in a folder, which is named. */
-export async function runPlan(plan: Plan, { ceph, say }: RunOptions): Promise<boolean> {
+export async function runPlan(plan: Plan, { ceph, say, signal }: RunOptions): Promise<boolean> {
   say(`seed ${plan.seed}, ${plan.minutes} minutes, ${JSON.stringify(plan.settings)}`);
   await using stage = await makeStage(plan.settings, { ceph });
   const { place, env } = stage;
   const known = createKnownFiles();
-  const daemon = keepRunning({ spawn: () => place.spawn(env), mayBeRefused: () => troubles.mayBeRefused() });
+  await using daemon = keepRunning({ spawn: () => place.spawn(env), mayBeRefused: () => troubles.mayBeRefused() });
   const troubles = createTroubles(stage, daemon);
 
-  await storm(plan, { stage, known, daemon, troubles, say });
+  await storm(plan, { stage, known, daemon, troubles, say, signal });
   const findings: string[] = [];
   const began = Date.now();
-  if (!(await drained(place, known))) findings.push(`not all came through within ${drainMs / 1000} s`);
+  if (!(await drained(place, known, signal))) findings.push(`not all came through within ${drainMs / 1000} s`);
   say(`drained ${Math.round((Date.now() - began) / 1000)} s later`);
   await daemon.stop();
   findings.push(...daemon.findings, ...(await startOnceMore(stage)));
@@ -56,10 +58,11 @@ interface Storm {
   readonly known: KnownFiles;
   readonly daemon: KeptRunning;
   readonly troubles: Troubles;
+  readonly signal: AbortSignal;
   say(line: string): void;
 }
 
-async function storm(plan: Plan, { stage, known, daemon, troubles, say }: Storm): Promise<void> {
+async function storm(plan: Plan, { stage, known, daemon, troubles, say, signal }: Storm): Promise<void> {
   const { inbox, folder } = stage.place;
   const daemonDeletes = plan.settings.afterUpload === 'delete';
   const beganMs = performance.now();
@@ -70,7 +73,7 @@ async function storm(plan: Plan, { stage, known, daemon, troubles, say }: Storm)
   }, tellEveryMs);
   const course = async <Act>(acts: readonly Timed<Act>[], perform: (act: Act) => Promise<unknown>): Promise<void> => {
     for (const { atMs, act } of acts) {
-      await sleep(Math.max(0, beganMs + atMs - performance.now()));
+      await sleep(Math.max(0, beganMs + atMs - performance.now()), undefined, { signal });
       await perform(act);
     }
   };
@@ -88,7 +91,8 @@ async function storm(plan: Plan, { stage, known, daemon, troubles, say }: Storm)
 }
 
 /** Nothing that should go is in the folder, and no row has come for a while. */
-async function drained({ database, inbox, config }: Workplace, known: KnownFiles): Promise<boolean> {
+async function drained(place: Workplace, known: KnownFiles, signal: AbortSignal): Promise<boolean> {
+  const { database, inbox, config } = place;
   const afterUpload = config.dropFolder?.afterUpload ?? 'archive';
   const until = Date.now() + drainMs;
   let quietRounds = 0;
@@ -100,7 +104,7 @@ async function drained({ database, inbox, config }: Workplace, known: KnownFiles
     rowsBefore = rows[0].count;
     quietRounds = isQuiet ? quietRounds + 1 : 0;
     if (quietRounds >= quietSeconds[afterUpload]) return true;
-    await sleep(1000);
+    await sleep(1000, undefined, { signal });
   }
   return false;
 }

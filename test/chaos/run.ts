@@ -7,7 +7,7 @@
  * The seed decides everything, and when: a run that failed can be repeated. (What the kernel and the servers make of it
  * differs a little each time.)
  */
-import { parseArgs } from 'node:util';
+import { inspect, parseArgs } from 'node:util';
 import { makePlan, planText } from './plan.ts';
 import { runPlan } from './run-plan.ts';
 
@@ -27,4 +27,13 @@ if (!Number.isInteger(seed) || !(minutes > 0)) {
 }
 const plan = makePlan({ seed, minutes, ownStore: !values.ceph });
 if (values.plan) process.stdout.write(planText(plan));
-else process.exitCode = (await runPlan(plan, { ceph: values.ceph, say: console.log })) ? 0 : 1;
+else {
+  const interrupted = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => interrupted.abort());
+  const options = { ceph: values.ceph, say: console.log, signal: interrupted.signal };
+  const isFine = await runPlan(plan, options).catch((error: unknown) => {
+    console.error(inspect(error, { depth: 4 }));
+    return false;
+  });
+  process.exit(isFine ? 0 : 1); // what was interrupted may still wait for something
+}

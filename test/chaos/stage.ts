@@ -28,7 +28,7 @@ export async function makeStage(settings: Settings, { ceph }: { readonly ceph: b
   const { place, s3Server } = await (ceph ? withCeph() : withOwnEndpoint());
 
   async function withOwnEndpoint() {
-    const place = opened.use(await makeWorkplace({ postgres, config }));
+    const place = opened.use(await makeWorkplace({ postgres, config, onDisk: true }));
     return { place, s3Server: place.store };
   }
 

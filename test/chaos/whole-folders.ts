@@ -1,6 +1,6 @@
 /** Writers who bring, copy, rename and take whole folders. */
 import { execFile } from 'node:child_process';
-import { type FileHandle, mkdir, rename, writeFile } from 'node:fs/promises';
+import { type FileHandle, mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { RelativePath } from '../../src/model.ts';
@@ -62,10 +62,13 @@ export function createFolderWriter({ at, known, noteFate, makeParent, stagingPla
         else file.occurrences.push(moved); // the daemon may have taken it after it was moved
       }),
 
-    take: (from: RelativePath): Promise<void> =>
-      move(from, Buffer.from(stagingPlace()), (file, _name, isThere) => {
+    async take(from: RelativePath): Promise<void> {
+      const away = stagingPlace();
+      await move(from, Buffer.from(away), (file, _name, isThere) => {
         if (isThere) file.fate = 'perhaps'; // the daemon may have had the folder open
-      }),
+      });
+      await rm(away, { recursive: true, force: true });
+    },
 
     /** `cp -r` into a folder that is not there yet. */
     async copy(into: RelativePath, files: readonly Content[]): Promise<void> {
@@ -78,6 +81,7 @@ export function createFolderWriter({ at, known, noteFate, makeParent, stagingPla
         // taken while it was copied, or after: nobody can tell
         if ((await statsIfThere(at(path)))?.size !== content.size) file.isLate = true;
       }
+      await rm(folder, { recursive: true });
     },
 
     /** `rsync -a`, which writes beside and renames, and brings again what it does not find. */

@@ -83,8 +83,8 @@ const sizeFrom = (random: Random): number =>
     [3, random.between(0, 200)],
     [10, random.between(1, 20_000)],
     [3, random.between(20_000, 500_000)],
-    [1, random.pick([0, 1, 4096, 5 * mebibyte - 1, 5 * mebibyte, 5 * mebibyte + 1])],
-    [0.5, random.between(5 * mebibyte, 30 * mebibyte)],
+    [0.4, random.pick([0, 1, 4096, 5 * mebibyte - 1, 5 * mebibyte, 5 * mebibyte + 1])],
+    [0.06, random.between(5 * mebibyte, 30 * mebibyte)],
   ]);
 
 const extensions = ['.csv', '.tar.gz', '', '.pdf', '.x'];

@@ -38,7 +38,11 @@ const mostWaiting = 2000;
 const drainMs = 300_000;
 
 await using postgres = await startTestPostgres();
-await using place = await makeWorkplace({ postgres, config: { dropFolder: { settleMs: 2000, rescanSeconds: 30 } } });
+await using place = await makeWorkplace({
+  postgres,
+  onDisk: true,
+  config: { dropFolder: { settleMs: 2000, rescanSeconds: 30 } },
+});
 const outside = join(place.folder, 'outside');
 await mkdir(outside);
 for (let folder = 0; folder < folders; folder += 1) await mkdir(join(place.inbox, `in ${folder}`));

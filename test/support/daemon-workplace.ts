@@ -63,6 +63,8 @@ export interface Workplace<S extends Store = Store> extends AsyncDisposable {
 export interface WorkplaceOptions {
   readonly postgres: Pick<TestPostgres, 'createDatabase' | 'start'>;
   readonly config?: ConfigChanges;
+  /** Too much for memory: on the disk, though it is slower. */
+  readonly onDisk?: boolean;
   /** A command that its daemons are started by, and that becomes them. */
   readonly through?: readonly string[];
   /** Where inbox, archive and quarantine lie, and where the journal does: on disks that a test has in its hands. */
@@ -71,7 +73,7 @@ export interface WorkplaceOptions {
 
 /** A workplace with the project's own endpoint, where temporary files are fast. */
 export async function makeWorkplace(options: WorkplaceOptions): Promise<Workplace<LocalStore>> {
-  const folder = await makeFolder(fastFolder());
+  const folder = await makeFolder(options.onDisk === true ? tmpdir() : fastFolder());
   const store = await startLocalStore(join(folder, 's3'));
   return furnish(folder, store, { AWS_ENDPOINT_URL_STS: store.url }, options, () => store[Symbol.asyncDispose]());
 }

@@ -272,9 +272,9 @@ describe('an earlier attempt was never answered', () => {
   });
 
   test('other bytes by now: what lies there is not these', async () => {
-    const { run, requests } = openTransfer({ answers: [taken('no')] });
+    const { run, requests } = openTransfer();
     await run(await unanswered(sha256Of('older bytes')));
-    expect(requests.map(({ earlierUnanswered }) => earlierUnanswered)).toEqual([false, false]);
+    expect(requests.map(({ earlierUnanswered }) => earlierUnanswered)).toEqual([false]);
     expect(rows()[0]?.object_key).toBe(`in/report~${sha256.slice(0, 8)}.pdf`);
   });
 
@@ -298,10 +298,17 @@ describe('an earlier attempt was never answered', () => {
       }
       const { run, requests } = openTransfer({ answers: [taken('unknown')] });
       await run(queued(journal, path));
-      expect(requests.map(({ key }) => key)).toEqual(['in/report.pdf', `in/report~${sha256.slice(0, 8)}.pdf`]);
+      expect(requests.map(({ key }) => key)).toEqual([`in/report~${sha256.slice(0, 8)}.pdf`]);
       expect(rows().map(({ object_key }) => object_key)).toEqual([`in/report~${sha256.slice(0, 8)}.pdf`]);
     },
   );
+
+  test('then other bytes, where a conflict is to fail: what has the key is not taken for them', async () => {
+    const { run, requests } = openTransfer({ onConflict: 'fail', answers: [taken('unknown')] });
+    await run(await unanswered(sha256Of('older bytes')));
+    expect(requests.map(({ key }) => key)).toEqual(['in/report.pdf']);
+    expect(rows()).toMatchObject([{ status: 'failed', error: expect.stringContaining('exists in the bucket') }]);
+  });
 
   test('the file is taken away and comes again: what has the key is its object', async () => {
     await openTransfer({ open: async () => ({ kind: 'vanished' }) }).run(await unanswered());
