@@ -37,7 +37,9 @@ export async function storeByUpload(
   signal: AbortSignal,
 ): Promise<StoreOutcome> {
   const { earlierUnanswered } = request;
-  return await inRounds(earlierUnanswered, () => uploadOnce(context, { ...request, earlierUnanswered: false }, signal));
+  return await inRounds(request, earlierUnanswered, (notes) =>
+    uploadOnce(context, { ...request, notes, earlierUnanswered: false }, signal),
+  );
 }
 
 async function uploadOnce(context: LibStorageContext, request: StoreRequest, signal: AbortSignal): Promise<Round> {

@@ -20,11 +20,11 @@ export async function storeInParts(
   signal: AbortSignal,
 ): Promise<StoreOutcome> {
   let resume = await usableProgress(context, request, signal);
-  return await inRounds(request.earlierUnanswered && resume === undefined, async () => {
+  return await inRounds(request, request.earlierUnanswered && resume === undefined, async (notes) => {
     const upload = resume ?? (await beginUpload(context, request, signal));
     const earlierUnanswered = request.earlierUnanswered && resume !== undefined;
     resume = undefined;
-    return await uploadOnce(context, { ...request, earlierUnanswered }, upload, signal);
+    return await uploadOnce(context, { ...request, notes, earlierUnanswered }, upload, signal);
   });
 }
 

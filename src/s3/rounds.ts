@@ -1,4 +1,4 @@
-import type { StoreOutcome } from '../model.ts';
+import type { StoreOutcome, StoreRequest, UploadNotes } from '../model.ts';
 import { ServiceUnavailable } from '../service/errors.ts';
 import type { CompleteOutcome } from './complete-upload.ts';
 
@@ -10,12 +10,18 @@ export type Round = StoreOutcome | Extract<CompleteOutcome, { kind: 'begin-anew'
 
 /**
  * Uploads until S3 keeps one. Where an upload vanished after a Complete that was never answered, and the key is then
- * found taken, that Complete took it. `earlierUnanswered`: so did one of an earlier run, perhaps.
+ * found taken, that Complete took it. `earlierUnanswered`: so did one of an earlier run, perhaps. While that is in doubt, a
+ * later upload that is refused is noted as nothing: it does not end the doubt.
  */
-export async function inRounds(earlierUnanswered: boolean, upload: () => Promise<Round>): Promise<StoreOutcome> {
+export async function inRounds(
+  { notes }: Pick<StoreRequest, 'notes'>,
+  earlierUnanswered: boolean,
+  upload: (notes: UploadNotes) => Promise<Round>,
+): Promise<StoreOutcome> {
+  const inDoubt: UploadNotes = { ...notes, refused: async () => {} };
   let maybeStored: 'yes' | 'unknown' | 'no' = earlierUnanswered ? 'unknown' : 'no';
   for (let round = 1; round <= maxRounds; round += 1) {
-    const outcome = await upload();
+    const outcome = await upload(maybeStored === 'no' ? notes : inDoubt);
     if (outcome.kind === 'key-taken' && maybeStored !== 'no') return { ...outcome, ours: maybeStored };
     if (outcome.kind !== 'begin-anew') return outcome;
     if (outcome.maybeStored !== 'no') maybeStored = outcome.maybeStored;

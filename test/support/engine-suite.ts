@@ -13,8 +13,9 @@ export function describeEngines(
   name: string,
   start: () => Promise<EngineServer>,
   differences: EngineDifferences = {},
+  which: readonly (typeof engines)[number][] = engines,
 ): void {
-  describe.each(engines)(`${name}: %s`, (engine) => {
+  describe.each(which)(`${name}: %s`, (engine) => {
     const bench = useEngineBench(engine, start, differences);
 
     describeStoredFiles(bench);

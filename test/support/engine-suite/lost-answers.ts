@@ -48,6 +48,20 @@ export function describeLostAnswers(bench: EngineBench): void {
       expect(await leftovers(file.key)).toBe(0);
     });
 
+    it.each([
+      ['at Complete, and another upload is refused', false],
+      ['in an earlier run, and this one is refused', true],
+    ])('%s: whether the object is there stays in doubt', async (_what, earlierUnanswered) => {
+      const file = await drop(2 * partBytes);
+      if (earlierUnanswered) await file.notes.storing('of the earlier run');
+      bench.proxy.fresh(({ operation, attempt }) => {
+        if (operation !== 'CompleteMultipartUpload') return undefined;
+        return attempt === 1 && !earlierUnanswered ? 'lost-answer' : { answer: 503, code: 'SlowDown' };
+      });
+      await expect(file.store({ earlierUnanswered })).rejects.toThrow('SlowDown');
+      expect(file.notes.unanswered).toBe(true);
+    });
+
     it('at a Complete that never arrived is made good', async () => {
       const file = await drop(2 * partBytes);
       bench.proxy.fresh(({ operation, attempt }) =>
