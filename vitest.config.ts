@@ -23,7 +23,7 @@ export default defineConfig({
       suite('unit', { testTimeout: 10_000 }),
       suite('integration', { testTimeout: 60_000 }),
       suite('e2e', { testTimeout: 120_000 }),
-      suite('faults', { testTimeout: 180_000 }),
+      suite('faults', { testTimeout: 180_000, maxWorkers: 2 }), // most of the time they wait
       suite('compat', { testTimeout: 300_000, fileParallelism: false }),
       suite('system', {
         testTimeout: 300_000,
