@@ -101,21 +101,20 @@ async function storeUnderFreeKey(
     yield steps.conflictKeyById(ownKey, rowId);
   };
   const taken = new Set<string>();
-  /** Where another content may lie, a lost answer could not be found out; under a key made of the content it can. */
-  const mayHoldOther = (key: string) =>
-    onConflict === 'keep-both' && journal.abandonedUploads.under(key).some((other) => other !== sha256);
-  const isTaken = (key: string) =>
-    onConflict !== 'overwrite' && (journal.storedObjects.knowsKey(origin.bucket, key) || mayHoldOther(key));
-  /** An attempt to store these very bytes there was never answered: of this file, or of one that is gone. */
-  const isPending = (key: string): boolean => {
+  /** What the journal knows of a key; `holdsOurs`: these very bytes, perhaps, of an attempt that was never answered. */
+  const lookUp = (key: string): { readonly holdsOurs: boolean; readonly isTaken: boolean } => {
     const abandoned = journal.abandonedUploads.under(key);
-    return key === pendingKey || (!isTaken(key) && abandoned.length === 1 && abandoned[0] === sha256);
+    // Where another content may lie, a lost answer could not be found out; under a key made of the content it can.
+    const mayHoldOther = onConflict === 'keep-both' && abandoned.some((other) => other !== sha256);
+    const isTaken = onConflict !== 'overwrite' && (mayHoldOther || journal.storedObjects.knowsKey(origin.bucket, key));
+    const holdsOurs = key === pendingKey || (!isTaken && abandoned.length === 1 && abandoned[0] === sha256);
+    return { holdsOurs, isTaken: isTaken && !holdsOurs };
   };
   for (const key of candidates()) {
-    const earlierUnanswered = isPending(key);
-    if (onConflict === 'fail' && (taken.size > 0 || (!earlierUnanswered && isTaken(key)))) throw keyTaken(ownKey);
-    if (taken.has(key) || (!earlierUnanswered && isTaken(key))) continue;
-    const outcome = await storeAs(steps, pass, { key, rowId, earlierUnanswered });
+    const { holdsOurs, isTaken } = lookUp(key);
+    if (onConflict === 'fail' && (taken.size > 0 || isTaken)) throw keyTaken(ownKey);
+    if (taken.has(key) || isTaken) continue;
+    const outcome = await storeAs(steps, pass, { key, rowId, earlierUnanswered: holdsOurs });
     if (outcome.kind === 'changed') return outcome;
     if (outcome.kind === 'stored') return { ...outcome, rowId };
     sha256 = outcome.sha256;
