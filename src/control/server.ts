@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { chmod, lstat, unlink } from 'node:fs/promises';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -65,11 +66,7 @@ export async function openControl(options: ControlServerOptions): Promise<AsyncD
 async function listen(server: Server, { path, log }: ControlServerOptions): Promise<boolean> {
   try {
     await removeStale(path);
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    server.once('error', reject);
-    server.listen(path, resolve);
-    await promise;
-    server.off('error', reject);
+    await once(server.listen(path), 'listening');
     server.on('error', (error) => log.debug('a client could not be accepted', { error: messageOf(error) }));
     await chmod(path, socketMode);
     return true;

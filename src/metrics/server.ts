@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { EventLog } from '../model.ts';
 import { messageOf } from '../service/errors.ts';
@@ -84,12 +85,8 @@ async function answerTo(method: string, path: string, reply: (path: string) => P
 }
 
 async function listen(server: Server, { host, port }: ListenAddress, log: EventLog): Promise<boolean> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
   try {
-    server.once('error', reject);
-    server.listen({ host, port }, resolve);
-    await promise;
-    server.off('error', reject);
+    await once(server.listen({ host, port }), 'listening');
     server.on('error', (error) => log.debug('a connection could not be accepted', { error: messageOf(error) }));
     log.debug('metrics are served', { port: (server.address() as { port: number }).port });
     return true;

@@ -1,4 +1,5 @@
-import { connect, createServer, type Server, type Socket } from 'node:net';
+import { once } from 'node:events';
+import { connect, createServer, type Socket } from 'node:net';
 import { ConfigError, codeOf, LocalFailure } from './errors.ts';
 
 /** The folder that one daemon alone may watch: `dev` and `ino` say which, `path` names it to people. */
@@ -22,7 +23,7 @@ export async function lockFolder({ path, dev, ino }: LockedFolder): Promise<Asyn
   const name = `\0dropledger-${dev}-${ino}`;
   const server = createServer(tellPid);
   try {
-    await listening(server, name);
+    await once(server.listen(name), 'listening');
   } catch (error) {
     if (codeOf(error) !== 'EADDRINUSE') throw new LocalFailure(`the folder ${path} can't be locked`, { cause: error });
     const pid = await holderOf(name);
@@ -40,16 +41,6 @@ export async function lockFolder({ path, dev, ino }: LockedFolder): Promise<Asyn
       await promise;
     },
   };
-}
-
-function listening(server: Server, name: string): Promise<void> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  server.once('error', reject);
-  server.listen(name, () => {
-    server.off('error', reject);
-    resolve();
-  });
-  return promise;
 }
 
 /** Any local user may connect: it gets the pid and is cut off at once. */
