@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { createCredentials } from './aws/credentials.ts';
 import { watchExpiry } from './aws/expiry-watch.ts';
 import { namingSource } from './aws/naming-source.ts';
-import { journalPath, ledgerTarget } from './config/places.ts';
+import { instanceName, journalPath, ledgerTarget } from './config/places.ts';
 import type { Config } from './config/schema.ts';
 import { createDisposal } from './disposal.ts';
 import { createDisposer } from './drop-folder/dispose.ts';
@@ -79,7 +79,7 @@ export async function runDaemon(config: Config, around: DaemonSurroundings): Pro
   const liveState = createLiveState();
   const log = liveState.listeningTo(around.log);
   const { dropFolder: drop, s3: bucket } = config;
-  const instance = env['DROPLEDGER_INSTANCE'] ?? 'default';
+  const instance = instanceName(env);
   let live = config;
 
   const folders = await openFolders(drop);

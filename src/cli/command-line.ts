@@ -1,4 +1,4 @@
-import { directoriesOf } from '../config/places.ts';
+import { environmentOfInstance } from '../config/places.ts';
 import { DropledgerError, exitCode, UsageError } from '../service/errors.ts';
 import { describeError } from '../service/log-error.ts';
 import { version } from '../service/version.ts';
@@ -128,7 +128,7 @@ async function runOne(
   const { given, operands } = readArguments(entry.name, command, args);
   if (given['help'] === true) return say(around, helpOf(entry, command));
   // An instance's state is elsewhere. The SDK and the commands read the real environment.
-  Object.assign(around.env, { ...directoriesOf(textOf(given, 'config') ?? ''), ...around.env });
+  Object.assign(around.env, { ...environmentOfInstance(textOf(given, 'config') ?? ''), ...around.env });
   return command.run(given, around, operands);
 }
 

@@ -33,9 +33,17 @@ export function instanceOf(configFile: string): string | undefined {
   return dirname(configFile) === '/etc/dropledger' && name !== 'config' ? name : undefined;
 }
 
-/** What systemd tells the daemon of such an instance, for commands in a shell that look for the same places. */
-export function directoriesOf(configFile: string): Record<string, string> {
+/** What the unit tells the daemon of such an instance, for commands in a shell that look for the same places and rows. */
+export function environmentOfInstance(configFile: string): Record<string, string> {
   const instance = instanceOf(configFile);
   if (instance === undefined) return {};
-  return { STATE_DIRECTORY: `/var/lib/dropledger-${instance}`, RUNTIME_DIRECTORY: `/run/dropledger-${instance}` };
+  return {
+    STATE_DIRECTORY: `/var/lib/dropledger-${instance}`,
+    RUNTIME_DIRECTORY: `/run/dropledger-${instance}`,
+    DROPLEDGER_INSTANCE: instance,
+  };
 }
+
+/** The ledger's column `instance`. */
+export const instanceName = (env: Readonly<Record<string, string | undefined>>): string =>
+  env['DROPLEDGER_INSTANCE'] ?? 'default';

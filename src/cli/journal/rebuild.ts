@@ -1,7 +1,7 @@
 import { chown, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { dirname } from 'node:path';
-import { journalPath } from '../../config/places.ts';
+import { instanceName, journalPath } from '../../config/places.ts';
 import type { Config } from '../../config/schema.ts';
 import { openFolder } from '../../drop-folder/folder.ts';
 import { journalFiles, openJournal } from '../../journal/journal.ts';
@@ -37,7 +37,7 @@ Run it while the daemon is stopped, as the user that the daemon runs as.`,
     await using _lock = await lockFolder({ ...folder, path: config.dropFolder.path });
     const path = journalPath(config, around.env);
     const host = textOf(given, 'host') ?? hostname();
-    const instance = textOf(given, 'instance') ?? around.env['DROPLEDGER_INSTANCE'] ?? 'default';
+    const instance = textOf(given, 'instance') ?? instanceName(around.env);
     await using journal = openJournal({ path, rowHash });
     await giveToOwnerOfFolder(path);
 
