@@ -9,7 +9,8 @@ import { fileURLToPath } from 'node:url';
 import { setFlagsFromString } from 'node:v8';
 
 // Memory for a little CPU: garbage is collected once the heap has grown by 40 %, and that of young objects (above: 8 MB
-// instead of 64) more often, and all of it once there is nothing to do (--expose-gc). With V8's own limits 10,000 small files take 340 MB, with these 170.
+// instead of 64) more often, and all of it once there is nothing to do (--expose-gc). With V8's own limits 10,000 small
+// files take 340 MB, with these 170.
 setFlagsFromString('--heap-growing-percent=40');
 
 const built = new URL('../dist/main.js', import.meta.url);

@@ -1,4 +1,4 @@
-/** The whole state of a running daemon, put together for whoever asks: `dropledger status`, the metrics, systemd. */
+/** The whole state of a running daemon, put together for whoever asks: `dropledger status` and the metrics. */
 import { hostname } from 'node:os';
 import type { CredentialState } from './aws/credentials.ts';
 import type { Config } from './config/schema.ts';

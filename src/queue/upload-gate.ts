@@ -19,7 +19,7 @@ export interface Outage {
   readonly error: Error;
   readonly attempts: number;
   readonly nextTryAt: Date;
-  /** The question was answered with a failure at least once, or an upload succeeded since: a yes means that this is over. */
+  /** The question was answered with a failure once, or an upload succeeded since: a yes means that this is over. */
   readonly seenByAsking: boolean;
 }
 
@@ -33,8 +33,8 @@ const failuresOfAnOutage = 3;
  * close the gate at once; an S3 that does not answer closes it after a few failures with no success between them.
  * While it is closed it asks again, with back-off and jitter, and opens by itself. Where the first answer is yes, some
  * keys alone are refused (by a policy): that is the trouble of those files, and closes nothing any more.
- * What S3 answers to uploads and not to the question (a store that is full) is over when a file has been uploaded: until then the gate opens
- * for a try, ever more rarely, and says nothing.
+ * What S3 answers to uploads and not to the question (a store that is full) is over when a file has been uploaded: until
+ * then the gate opens for a try, ever more rarely, and says nothing.
  */
 export function createUploadGate({ log, ask, delayMs, onClose, onOpen }: UploadGateOptions) {
   const stop = new AbortController();

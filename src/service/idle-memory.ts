@@ -1,5 +1,5 @@
 const lookEveryMs = 1000;
-/** Collecting takes 30 ms: where files come one by one, it is not done after each. */
+/** Collecting takes a tenth of a second, and all else waits for it: where files come one by one, it is not done after each. */
 const leastBetweenMs = 30_000;
 
 /**
