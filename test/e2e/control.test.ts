@@ -2,9 +2,10 @@ import { mkdir, readFile, symlink, unlink, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
-import type { DaemonReport, Explanation } from '../../src/control/protocol.ts';
+import type { Explanation } from '../../src/control/protocol.ts';
 import { expectInvariants } from '../support/daemon-invariants.ts';
 import { runProgram } from '../support/daemon-program.ts';
+import { statusOf } from '../support/daemon-status.ts';
 import { makeWorkplace, type Workplace } from '../support/daemon-workplace.ts';
 import { usePostgres } from '../support/postgres.ts';
 
@@ -16,13 +17,6 @@ const run = ({ configFile, env }: Workplace, command: string, ...args: string[])
 
 /** Each look is a process of its own. */
 const soon = (look: () => Promise<void>) => vi.waitFor(look, { timeout: 45_000, interval: 200 });
-
-async function statusOf(place: Workplace): Promise<DaemonReport> {
-  const { code, stdout, stderr } = await run(place, 'status', '--json');
-  expect(stderr).toBe('');
-  expect(code).toBe(0);
-  return JSON.parse(stdout);
-}
 
 async function explained(place: Workplace, file: string): Promise<Explanation> {
   const { stdout, stderr } = await run(place, 'explain', file, '--json');

@@ -4,13 +4,12 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, test, vi } from 'vitest';
-import type { DaemonReport } from '../../src/control/protocol.ts';
 import { pathFromText } from '../../src/service/path-bytes.ts';
 import { sha256Of } from '../support/daemon-files.ts';
 import { allDone, expectInvariants } from '../support/daemon-invariants.ts';
-import { runProgram } from '../support/daemon-program.ts';
+import { statusOf } from '../support/daemon-status.ts';
 import { type LocalStore, ownerOf } from '../support/daemon-store.ts';
-import { makeWorkplace, type Workplace } from '../support/daemon-workplace.ts';
+import { makeWorkplace } from '../support/daemon-workplace.ts';
 import { mountDisk, whyNoMounts } from '../support/faults/mounted-disk.ts';
 import { usePostgres } from '../support/postgres.ts';
 import { hostileNames } from '../support/sample-tree.ts';
@@ -30,11 +29,6 @@ function whileSent(store: LocalStore, key: string, act: () => Promise<void>): vo
     await act();
     return undefined;
   };
-}
-
-async function queued({ configFile, env }: Workplace): Promise<number> {
-  const { stdout } = await runProgram(['status', '--json', '--config', configFile], env);
-  return (JSON.parse(stdout) as DaemonReport).queue.queued;
 }
 
 const before = Buffer.alloc(6 * mebibyte, 'before ');
@@ -145,7 +139,10 @@ test.concurrent('a symlink that takes the place of a subfolder: what it points t
   const names = Array.from({ length: 10 }, (_, index) => `credentials ${index}`);
   await mkdir(join(place.inbox, 'sub'));
   for (const name of names) await writeFile(join(place.inbox, 'sub', name), 'harmless');
-  await vi.waitFor(async () => expect(await queued(place)).toBe(names.length), { timeout: 45_000, interval: 200 });
+  await vi.waitFor(async () => expect((await statusOf(place)).queue.queued).toBe(names.length), {
+    timeout: 45_000,
+    interval: 200,
+  });
   for (const name of names) {
     await copyFile(join(place.inbox, 'sub', name), join(secrets, name));
     await writeFile(join(secrets, name), 'a secret');

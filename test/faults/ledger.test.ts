@@ -62,6 +62,12 @@ async function expectInOrder(place: Workplace, daemon: Daemon): Promise<void> {
   expect(daemon.named('paused')).toEqual([]);
 }
 
+/** The same, and the ledger was down once, and up again once, as far as anybody was told. */
+async function expectOneOutage(place: Workplace, daemon: Daemon): Promise<void> {
+  await expectInOrder(place, daemon);
+  expect([down(daemon).length, up(daemon).length]).toEqual([1, 1]);
+}
+
 interface Fault {
   readonly what: string;
   breakIt(ledger: Ledger): Promise<void>;
@@ -183,8 +189,7 @@ describe('a ledger in trouble', () => {
     await daemon.waitFor('ledger-down', { level: 'warning', error: /53300/, hint: /max_connections/ });
     await others.leave();
     await daemon.waitFor('ledger-up');
-    await expectInOrder(place, daemon);
-    expect([down(daemon).length, up(daemon).length]).toEqual([1, 1]);
+    await expectOneOutage(place, daemon);
   });
 
   test.concurrent.each(faults)('that $what', async ({ breakIt, mendIt, says }) => {
@@ -203,8 +208,7 @@ describe('a ledger in trouble', () => {
     await mendIt(ledger);
     await daemon.waitFor('ledger-up', { level: 'info' });
     await dropTen(place, 'after');
-    await expectInOrder(place, daemon);
-    expect([down(daemon).length, up(daemon).length]).toEqual([1, 1]);
+    await expectOneOutage(place, daemon);
   });
 
   test.concurrent('that fails over: connections drop, the old server is read-only, the new one takes over', async () => {
@@ -227,8 +231,7 @@ describe('a ledger in trouble', () => {
     await sql(`ALTER ROLE ${role} RESET default_transaction_read_only`);
     await endConnections();
     await daemon.waitFor('ledger-up');
-    await expectInOrder(place, daemon);
-    expect([down(daemon).length, up(daemon).length]).toEqual([1, 1]);
+    await expectOneOutage(place, daemon);
   });
 
   test.concurrent('that refuses one row for its content: set aside, the rest flows, and the next start sends it again', async () => {
@@ -259,8 +262,7 @@ describe('a ledger in trouble', () => {
     await daemon.waitFor('ledger-down', { level: 'error', error: /schema/, hint: /dropledger migrate/ });
     await migrate(place);
     await daemon.waitFor('ledger-up');
-    await expectInOrder(place, daemon);
-    expect([down(daemon).length, up(daemon).length]).toEqual([1, 1]);
+    await expectOneOutage(place, daemon);
   });
 
   test.concurrent('that was migrated for a newer dropledger, until that is undone', async () => {
@@ -273,8 +275,7 @@ describe('a ledger in trouble', () => {
     await daemon.waitFor('ledger-down', { level: 'error', error: /too new/, hint: /Upgrade dropledger/ });
     await sql('UPDATE dropledger.schema_version SET compatible_from = 1 WHERE version = 1000');
     await daemon.waitFor('ledger-up');
-    await expectInOrder(place, daemon);
-    expect([down(daemon).length, up(daemon).length]).toEqual([1, 1]);
+    await expectOneOutage(place, daemon);
   });
 
   test.concurrent('that takes 5 s for each answer', async () => {
@@ -360,6 +361,5 @@ test.skipIf(process.getuid?.() !== 0)('a ledger whose disk is full', async () =>
   await daemon.waitFor('ledger-down', { level: 'warning', error: /53100/, hint: /more storage/ });
   await disk.makeRoom();
   await daemon.waitFor('ledger-up');
-  await expectInOrder(place, daemon);
-  expect([down(daemon).length, up(daemon).length]).toEqual([1, 1]);
+  await expectOneOutage(place, daemon);
 });
