@@ -2,9 +2,9 @@ import { ask } from '../control/client.ts';
 import type { ExplainedState, Explanation } from '../control/protocol.ts';
 import { exitCode } from '../service/errors.ts';
 import { type Command, configOption } from './command.ts';
-import { type Looks, looksOf, type Style, writing } from './ledger/output.ts';
-import { bytesText, countText, printable, timeText } from './ledger/text.ts';
 import { daemonOf, pathBelowDropFolder } from './status/control.ts';
+import { type Looks, looksOf, type Style, writing } from './terminal/output.ts';
+import { bytesText, countText, printable, timeText } from './terminal/text.ts';
 
 export const explain: Command = {
   details: `FILE: a file in the drop folder, the archive or the quarantine, or a path relative to the drop folder; bytes that are

@@ -1,7 +1,7 @@
 import type { RecordedRow } from '../ledger/reader.ts';
-import { type Looks, plain, type Style } from './ledger/output.ts';
-import { bytesText, timeText } from './ledger/text.ts';
-import { type Column, textTable } from './ledger/text-table.ts';
+import { type Looks, plain, type Style } from './terminal/output.ts';
+import { bytesText, timeText } from './terminal/text.ts';
+import { type Column, textTable } from './terminal/text-table.ts';
 
 /** `show` takes the beginning of an id; so much of one names a millisecond, and hardly ever two rows. */
 const idColumns = 18;

@@ -6,11 +6,11 @@ import { type Command, textOf } from './command.ts';
 import { download } from './ledger/download.ts';
 import type { UploadedRow } from './ledger/object-check.ts';
 import { openBucket } from './ledger/object-login.ts';
-import { looksOf, writing } from './ledger/output.ts';
-import { showProgress } from './ledger/progress.ts';
 import { openReader, type ReaderLogin, readerOptions } from './ledger/reader-login.ts';
 import { findRow } from './ledger/show.ts';
-import { bytesText, printable } from './ledger/text.ts';
+import { looksOf, writing } from './terminal/output.ts';
+import { showProgress } from './terminal/progress.ts';
+import { bytesText, printable } from './terminal/text.ts';
 
 export const restore: Command = {
   details: `ID is that of a row of the ledger, or its beginning. The file appears under its name only when all its bytes are there and

@@ -2,9 +2,9 @@ import { ask } from '../control/client.ts';
 import type { PutBackResult, Question } from '../control/protocol.ts';
 import { exitCode, UsageError } from '../service/errors.ts';
 import { type Command, configOption } from './command.ts';
-import { type Looks, looksOf, type Write, writing } from './ledger/output.ts';
-import { countText, printable } from './ledger/text.ts';
 import { daemonOf, pathBelowDropFolder } from './status/control.ts';
+import { type Looks, looksOf, type Write, writing } from './terminal/output.ts';
+import { countText, printable } from './terminal/text.ts';
 
 export const retry: Command = {
   details: `Puts files back from quarantine into the drop folder, where the running daemon takes them for new ones. FILE is the path

@@ -3,10 +3,10 @@ import { ask } from '../control/client.ts';
 import type { DaemonReport } from '../control/protocol.ts';
 import { exitCode, LocalFailure, UsageError } from '../service/errors.ts';
 import { type Command, configOption, type Surroundings } from './command.ts';
-import { looksOf, writing } from './ledger/output.ts';
 import { daemonOf } from './status/control.ts';
 import { statusText } from './status/report-text.ts';
 import { watch } from './status/watch.ts';
+import { looksOf, writing } from './terminal/output.ts';
 
 const everyMs = 1000;
 

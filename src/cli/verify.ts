@@ -6,10 +6,10 @@ import { openInventory } from './ledger/inventory.ts';
 import { createKeySet } from './ledger/key-set.ts';
 import type { Difference } from './ledger/object-check.ts';
 import { openBucket, sharedPrefix } from './ledger/object-login.ts';
-import { type Looks, looksOf, type Style, writing } from './ledger/output.ts';
-import { showProgress } from './ledger/progress.ts';
 import { openReader, type ReaderLogin, readerOptions } from './ledger/reader-login.ts';
-import { countText, printable } from './ledger/text.ts';
+import { type Looks, looksOf, type Style, writing } from './terminal/output.ts';
+import { showProgress } from './terminal/progress.ts';
+import { countText, printable } from './terminal/text.ts';
 
 const { since, until, path, host } = filterOptions;
 

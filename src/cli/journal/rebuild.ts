@@ -9,10 +9,10 @@ import { rowHash } from '../../ledger/row-hash.ts';
 import { exitCode } from '../../service/errors.ts';
 import { lockFolder } from '../../service/folder-lock.ts';
 import { type Command, textOf } from '../command.ts';
-import { looksOf, type Paint, writing } from '../ledger/output.ts';
-import { showProgress } from '../ledger/progress.ts';
 import { openReader, readerOptions } from '../ledger/reader-login.ts';
-import { countText } from '../ledger/text.ts';
+import { looksOf, type Paint, writing } from '../terminal/output.ts';
+import { showProgress } from '../terminal/progress.ts';
+import { countText } from '../terminal/text.ts';
 import { learnRows } from './learn-rows.ts';
 import { type RecognisedFiles, recogniseFiles } from './recognise-files.ts';
 

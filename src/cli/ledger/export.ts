@@ -2,9 +2,9 @@ import { columnNames } from '../../ledger/columns.ts';
 import type { RecordedRow } from '../../ledger/reader.ts';
 import { exitCode, UsageError } from '../../service/errors.ts';
 import { type Command, textOf } from '../command.ts';
+import { writing } from '../terminal/output.ts';
+import { showProgress } from '../terminal/progress.ts';
 import { countOf, filterOptions, readFilter } from './filter-options.ts';
-import { writing } from './output.ts';
-import { showProgress } from './progress.ts';
 import { openReader, readerOptions } from './reader-login.ts';
 
 const formats = ['csv', 'jsonl'];

@@ -1,8 +1,8 @@
 import { exitCode } from '../../service/errors.ts';
 import type { Command } from '../command.ts';
 import { ledgerTable } from '../ledger-table.ts';
+import { looksOf, writing } from '../terminal/output.ts';
 import { countOf, filterOptions, readFilter } from './filter-options.ts';
-import { looksOf, writing } from './output.ts';
 import { openReader, readerOptions } from './reader-login.ts';
 
 const defaultLimit = 50;

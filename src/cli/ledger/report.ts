@@ -1,11 +1,11 @@
 import { open, rename } from 'node:fs/promises';
 import { exitCode, LocalFailure, messageOf, UsageError } from '../../service/errors.ts';
 import { type Command, textOf } from '../command.ts';
+import { writing } from '../terminal/output.ts';
+import { printable } from '../terminal/text.ts';
 import { filterOptions, readFilter } from './filter-options.ts';
-import { writing } from './output.ts';
 import { openReader, readerOptions } from './reader-login.ts';
 import { reportPage } from './report/page.ts';
-import { printable } from './text.ts';
 
 const { since, until, path, host } = filterOptions;
 const defaultSince = '30d';

@@ -3,9 +3,9 @@ import { rowHash } from '../../ledger/row-hash.ts';
 import { exitCode, LocalFailure, UsageError } from '../../service/errors.ts';
 import type { Command } from '../command.ts';
 import { ledgerTable, statusStyle } from '../ledger-table.ts';
-import { type Looks, looksOf, type Style, writing } from './output.ts';
+import { type Looks, looksOf, type Style, writing } from '../terminal/output.ts';
+import { bytesText, countText, printable, secondsText, timeText } from '../terminal/text.ts';
 import { openReader, type ReaderLogin, readerOptions } from './reader-login.ts';
-import { bytesText, countText, printable, secondsText, timeText } from './text.ts';
 
 export const show: Command = {
   details: `ID is that of the row, or its beginning. Tells every column, whether the row's hash is that of its content, and what else

@@ -1,10 +1,10 @@
 import type { DayStats, LedgerStats, Percentiles } from '../../ledger/stats.ts';
 import { exitCode } from '../../service/errors.ts';
 import { type Command, textOf } from '../command.ts';
+import { type Looks, looksOf, writing } from '../terminal/output.ts';
+import { bar, bytesText, countText, printable, secondsText, widthOf } from '../terminal/text.ts';
 import { filterOptions, readFilter } from './filter-options.ts';
-import { type Looks, looksOf, writing } from './output.ts';
 import { openReader, readerOptions } from './reader-login.ts';
-import { bar, bytesText, countText, printable, secondsText, widthOf } from './text.ts';
 
 const defaultSince = '30d';
 const widestBar = 40;

@@ -1,14 +1,14 @@
 import { type ChainFinding, type ChainReport, type ChainState, createChainCheck } from '../../ledger/chain-check.ts';
 import { exitCode, UsageError } from '../../service/errors.ts';
 import type { Command, GivenOptions, Surroundings } from '../command.ts';
+import { type Looks, looksOf, writing } from '../terminal/output.ts';
+import { showProgress } from '../terminal/progress.ts';
+import { countText, printable } from '../terminal/text.ts';
+import { type Column, textTable } from '../terminal/text-table.ts';
 import { type AnchorFinding, chooseObjects, createAnchorCheck, readAnchors } from './anchors.ts';
 import { countOf, filterOptions, readFilter } from './filter-options.ts';
 import { openBucket, sharedPrefix } from './object-login.ts';
-import { type Looks, looksOf, writing } from './output.ts';
-import { showProgress } from './progress.ts';
 import { openReader, type ReaderLogin, readerOptions } from './reader-login.ts';
-import { countText, printable } from './text.ts';
-import { type Column, textTable } from './text-table.ts';
 
 const { since } = filterOptions;
 

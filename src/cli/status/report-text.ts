@@ -1,8 +1,8 @@
 /** A daemon's state for a person at a terminal, line by line. */
 import type { DaemonReport, PauseReport, TransferReport } from '../../control/protocol.ts';
-import type { Looks } from '../ledger/output.ts';
-import { bar, bytesText, countText, printable, secondsText, shortened, widthOf } from '../ledger/text.ts';
-import { sparkline } from './sparkline.ts';
+import type { Looks } from '../terminal/output.ts';
+import { sparkline } from '../terminal/sparkline.ts';
+import { bar, bytesText, countText, printable, secondsText, shortened, widthOf } from '../terminal/text.ts';
 
 const labelColumns = 13;
 const barColumns = 20;

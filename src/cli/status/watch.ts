@@ -3,8 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { DaemonReport } from '../../control/protocol.ts';
 import { DropledgerError, exitCode, messageOf } from '../../service/errors.ts';
 import type { Surroundings } from '../command.ts';
-import { type Looks, looksOf } from '../ledger/output.ts';
-import { cutToColumns } from './cut-line.ts';
+import { cutToColumns } from '../terminal/cut-line.ts';
+import { type Looks, looksOf } from '../terminal/output.ts';
 import { statusText } from './report-text.ts';
 
 const everyMs = 500;

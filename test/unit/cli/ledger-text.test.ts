@@ -1,9 +1,17 @@
 import { expect, test } from 'vitest';
 import { countOf, readFilter } from '../../../src/cli/ledger/filter-options.ts';
 import { createKeySet } from '../../../src/cli/ledger/key-set.ts';
-import { plain } from '../../../src/cli/ledger/output.ts';
-import { bar, bytesText, printable, secondsText, shortened, timeText, widthOf } from '../../../src/cli/ledger/text.ts';
-import { textTable } from '../../../src/cli/ledger/text-table.ts';
+import { plain } from '../../../src/cli/terminal/output.ts';
+import {
+  bar,
+  bytesText,
+  printable,
+  secondsText,
+  shortened,
+  timeText,
+  widthOf,
+} from '../../../src/cli/terminal/text.ts';
+import { textTable } from '../../../src/cli/terminal/text-table.ts';
 
 test.each([
   [0, '0 B'],

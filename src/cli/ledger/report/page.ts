@@ -7,7 +7,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { RecordedRow } from '../../../ledger/reader.ts';
 import type { DayStats, LedgerStats, Percentiles, SizeClass } from '../../../ledger/stats.ts';
-import { bytesText, countText, printable, secondsText, timeText } from '../text.ts';
+import { bytesText, countText, printable, secondsText, timeText } from '../../terminal/text.ts';
 
 export interface ReportFacts {
   /** Such as `the last 30 days`. */

@@ -1,10 +1,10 @@
 import { stripVTControlCharacters } from 'node:util';
 import { expect, test } from 'vitest';
-import { plain } from '../../../../src/cli/ledger/output.ts';
-import { widthOf } from '../../../../src/cli/ledger/text.ts';
-import { cutToColumns } from '../../../../src/cli/status/cut-line.ts';
 import { statusText } from '../../../../src/cli/status/report-text.ts';
-import { sparkline } from '../../../../src/cli/status/sparkline.ts';
+import { cutToColumns } from '../../../../src/cli/terminal/cut-line.ts';
+import { plain } from '../../../../src/cli/terminal/output.ts';
+import { sparkline } from '../../../../src/cli/terminal/sparkline.ts';
+import { widthOf } from '../../../../src/cli/terminal/text.ts';
 import type { DaemonReport } from '../../../../src/control/protocol.ts';
 import { daemonReport } from '../../../support/daemon-report.ts';
 

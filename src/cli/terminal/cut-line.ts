@@ -1,4 +1,4 @@
-import { widthOf } from '../ledger/text.ts';
+import { widthOf } from './text.ts';
 
 const colour = /(\p{Cc}\[\d+m)/u;
 const plainAgain = '\x1b[0m';
