@@ -13,6 +13,7 @@ import { type CheckResult, failed, passed } from './checks/result.ts';
 import { checkInside, environmentOf, insideVariable, type ServiceUnit, unitOf } from './checks/service-unit.ts';
 import { unitDropIn } from './checks/unit.ts';
 import { type Command, configOption, type GivenOptions, type Surroundings, textOf } from './command.ts';
+import { looksOf, type Paint } from './terminal/output.ts';
 import { warningsTo } from './warnings.ts';
 
 /** Where several checks fail, the exit code is that of the kind a person should mend first. */
@@ -47,12 +48,12 @@ As root it looks as the service does: as the user of the unit, with the unit's e
         : [passed('config', file), ...(await checkAll(config, around))]),
     ];
     const dropIn = config instanceof InvalidConfig ? undefined : unitDropIn(config, journalPath(config, around.env));
-    const colours = around.stdout.isTTY === true && !around.env['NO_COLOR'];
+    const { paint } = looksOf(around.stdout, around.env);
     const user = currentUser();
     const text =
       given['json'] === true
         ? `${JSON.stringify({ checks: results, dropIn, user, unit: around.env[insideVariable] })}\n`
-        : `${describe(results, colours)}\n${advice({ place, user, dropIn, allFine: results.every(({ ok }) => ok) })}`;
+        : `${describe(results, paint)}\n${advice({ place, user, dropIn, allFine: results.every(({ ok }) => ok) })}`;
     around.stdout.write(text);
     return worstFirst.find((code) => results.some((result) => result.exitCode === code)) ?? exitCode.fine;
   },
@@ -105,13 +106,12 @@ async function checkAll(config: Config, around: Surroundings): Promise<CheckResu
   return results;
 }
 
-function describe(results: readonly CheckResult[], colours: boolean): string {
-  const paint = (code: string, text: string) => (colours ? `\x1b[${code}m${text}\x1b[0m` : text);
+function describe(results: readonly CheckResult[], paint: Paint): string {
   const width = Math.max(...results.map(({ name }) => name.length));
   const lines = results.map(({ name, ok, detail, hint }) => {
-    const mark = ok ? paint('32', '✓') : paint('31', '✗');
+    const mark = ok ? paint('green', '✓') : paint('red', '✗');
     const line = `${mark} ${name.padEnd(width)}  ${detail}`;
-    return hint === undefined ? line : `${line}\n  ${' '.repeat(width)}  ${paint('36', `→ ${hint}`)}`;
+    return hint === undefined ? line : `${line}\n  ${' '.repeat(width)}  ${paint('cyan', `→ ${hint}`)}`;
   });
   return `${lines.join('\n')}\n`;
 }

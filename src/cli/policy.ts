@@ -6,6 +6,7 @@ import { rolesScript } from '../ledger/migrate.ts';
 import { expandPrefix } from '../s3/object-key.ts';
 import { exitCode, UsageError } from '../service/errors.ts';
 import { type Command, configOption, type GivenOptions, type Surroundings, textOf } from './command.ts';
+import { looksOf, type Paint } from './terminal/output.ts';
 
 export const policy: Command = {
   details: `Prints the IAM policy of the uploader, the policy of the bucket, the statement for the policy of its KMS key, the ARN of
@@ -23,8 +24,8 @@ placeholder in capitals. A \${host} in s3.prefix is this machine's name.`,
   async run(given: GivenOptions, around: Surroundings): Promise<number> {
     const config = await loadConfig(textOf(given, 'config') ?? configOption.config.default);
     const printed = policiesFor(config, given);
-    const colours = around.stdout.isTTY === true && !around.env['NO_COLOR'];
-    around.stdout.write(given['json'] === true ? `${JSON.stringify(printed, null, 2)}\n` : describe(printed, colours));
+    const { paint } = looksOf(around.stdout, around.env);
+    around.stdout.write(given['json'] === true ? `${JSON.stringify(printed, null, 2)}\n` : describe(printed, paint));
     return exitCode.fine;
   },
 };
@@ -121,16 +122,15 @@ function notes({ s3, aws }: Pick<Config, 's3' | 'aws'>, kmsKeyArn: string | unde
   return all.filter((note) => note !== false);
 }
 
-function describe({ sqlGrants: sql, ...printed }: Printed, colours: boolean): string {
+function describe({ sqlGrants: sql, ...printed }: Printed, paint: Paint): string {
   const { iamPolicy, bucketPolicy, keyPolicyStatement, rdsDbArns, notes: remarks } = printed;
-  const title = (text: string) => (colours ? `\x1b[1m${text}\x1b[0m` : text);
   const reasons = (json: string) =>
     Object.entries(reasonsIn(json))
       .map(([name, reason]) => `  ${name}: ${reason}\n`)
       .join('');
   const section = (heading: string, document: object | undefined) => {
     if (document === undefined) return '';
-    return `${title(heading)}\n${reasons(JSON.stringify(document))}${JSON.stringify(document, null, 2)}\n\n`;
+    return `${paint('bold', heading)}\n${reasons(JSON.stringify(document))}${JSON.stringify(document, null, 2)}\n\n`;
   };
   const logins = [rdsDbArns?.writer, rdsDbArns?.reader].filter((arn) => arn !== undefined);
   return [
@@ -142,8 +142,8 @@ function describe({ sqlGrants: sql, ...printed }: Printed, colours: boolean): st
     section('Statement for the policy of the KMS key', keyPolicyStatement),
     logins.length === 0
       ? ''
-      : `${title("Logins to the ledger (rds-db:connect): one database user each, the writer's is in the IAM policy")}\n${logins.map((arn) => `  ${arn}\n`).join('')}\n`,
-    `${title('SQL grants: "dropledger migrate" runs these, the writer may insert and nothing else')}\n${sql}`,
+      : `${paint('bold', "Logins to the ledger (rds-db:connect): one database user each, the writer's is in the IAM policy")}\n${logins.map((arn) => `  ${arn}\n`).join('')}\n`,
+    `${paint('bold', 'SQL grants: "dropledger migrate" runs these, the writer may insert and nothing else')}\n${sql}`,
     remarks.length === 0 ? '' : `\n${remarks.map((note) => `→ ${note}\n`).join('')}`,
   ].join('');
 }
