@@ -69,7 +69,8 @@ function usable(native: string, copyTo: string, user: UnprivilegedUser | undefin
       // Not ours to write to.
     }
   }
-  cpSync(native, copyTo, { recursive: true });
+  // A link to beside itself stays one: Node would make it lead back into the folder that can't be reached.
+  cpSync(native, copyTo, { recursive: true, verbatimSymlinks: true });
   link(copyTo);
   if (user !== undefined)
     for (const name of ['.', ...readdirSync(copyTo, { encoding: 'utf8', recursive: true })])

