@@ -6,6 +6,7 @@ import {
   lchownSync,
   readdirSync,
   readFileSync,
+  rmSync,
   statSync,
   symlinkSync,
 } from 'node:fs';
@@ -69,6 +70,7 @@ function usable(native: string, copyTo: string, user: UnprivilegedUser | undefin
       // Not ours to write to.
     }
   }
+  rmSync(copyTo, { recursive: true, force: true }); // of an earlier start
   // A link to beside itself stays one: Node would make it lead back into the folder that can't be reached.
   cpSync(native, copyTo, { recursive: true, verbatimSymlinks: true });
   link(copyTo);

@@ -6,6 +6,7 @@ import { expect, test } from 'vitest';
 import { openJournal } from '../../../src/journal/journal.ts';
 import { rowHash } from '../../../src/ledger/row-hash.ts';
 import { LocalFailure } from '../../../src/service/errors.ts';
+import { runAsNobody } from '../../support/as-nobody.ts';
 import { tempFolder } from '../../support/temp-folder.ts';
 import { queueOf, settledFile } from '../../support/test-journal.ts';
 
@@ -115,15 +116,11 @@ test('a journal that may be read and not written is refused at the start, not at
   await withFiles(path, 1);
   await chmod(folder.path, 0o755);
   await chmod(path, 0o444);
-  const program = `
-    import { openJournal } from ${JSON.stringify(import.meta.resolve('../../../src/journal/journal.ts'))};
-    try { openJournal({ path: ${JSON.stringify(path)}, rowHash: () => '' }); console.log('opened'); }
-    catch (error) { console.log(error.name); }`;
-  const nobody = process.geteuid?.() === 0 ? ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'] : [];
-  const [command = '', ...args] = [...nobody, process.execPath, '--input-type=module-typescript', '--eval', program];
-  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'ignore'] });
-  const output = (await child.stdout.toArray()).join('').trim();
-  expect(output).toBe('LocalFailure');
+  const outcome = await runAsNobody(`
+    const { openJournal } = await load('src/journal/journal.ts');
+    try { openJournal({ path: ${JSON.stringify(path)}, rowHash: () => '' }); return 'opened'; }
+    catch (error) { return error.name; }`);
+  expect(outcome).toBe('LocalFailure');
 });
 
 test('when it is closed, what was asked for before is on disk, and what comes after is refused', async () => {
