@@ -72,5 +72,6 @@ export function barChart(
     y += 8;
   }
   const size = `width="${labelWidth + barWidth + 130}" height="${y + 10}"`;
-  return `<svg xmlns="http://www.w3.org/2000/svg" ${size} font-family="sans-serif" font-size="13" fill="#6b7280">\n${parts.join('\n')}\n</svg>\n`;
+  const title = `<title>${charts.map((chart) => chart.title).join('; ')}</title>`;
+  return `<svg xmlns="http://www.w3.org/2000/svg" ${size} font-family="sans-serif" font-size="13" fill="#6b7280">\n${title}\n${parts.join('\n')}\n</svg>\n`;
 }
