@@ -14,6 +14,8 @@ export interface PackageOptions extends Omit<TreeOptions, 'folder' | 'zshFunctio
   /** A folder of our own, emptied. */
   readonly workFolder: string;
   readonly to: string;
+  /** Who answers for the package: `NAME <ADDRESS>`. */
+  readonly maintainer: string;
   /** Seconds since 1970: no file is younger, and two builds of the same tree are the same bytes. */
   readonly sourceDateEpoch: number;
   /** `xz` is what is published; `none` is quick. */
@@ -40,7 +42,7 @@ export async function buildDeb(options: PackageOptions): Promise<string> {
   return file;
 }
 
-async function writeControl(root: string, { version, architecture }: PackageOptions): Promise<void> {
+async function writeControl(root: string, { version, architecture, maintainer }: PackageOptions): Promise<void> {
   const folder = join(root, 'DEBIAN');
   const files = await filesOf(root);
   await mkdir(folder);
@@ -52,7 +54,7 @@ async function writeControl(root: string, { version, architecture }: PackageOpti
     Package: 'dropledger',
     Version: version,
     Architecture: debianArchitecture[architecture.npm],
-    Maintainer: 'dropledger <root@localhost>',
+    Maintainer: maintainer,
     'Installed-Size': String(await sizeInKiB(root, files)),
     // What the runtime is linked with, and what makes the user and the folders: on every Debian 12 and Ubuntu 22.04.
     Depends: 'libc6 (>= 2.28), libstdc++6 (>= 9), systemd (>= 249)',

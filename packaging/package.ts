@@ -1,6 +1,7 @@
 /**
  * `npm run package`: release/dropledger_VERSION_amd64.deb and release/dropledger-VERSION-1.x86_64.rpm. Needs Debian's dpkg,
- * rpm and binutils. SOURCE_DATE_EPOCH is taken from the environment, else from the last commit.
+ * rpm and binutils. The time (SOURCE_DATE_EPOCH) and the maintainer (DEBFULLNAME, DEBEMAIL) are taken from the environment,
+ * as Debian's own tools do, else from the last commit.
  *   --to FOLDER         instead of release/
  *   --format deb        that one alone; or rpm
  *   --arch arm64        for that processor (npm brings its packages; binutils-aarch64-linux-gnu); else x64
@@ -36,11 +37,11 @@ async function modulesFor({ npm }: Architecture, workFolder: string): Promise<st
   return join(folder, 'node_modules');
 }
 
-async function sourceDateEpoch(): Promise<number> {
-  const given = process.env['SOURCE_DATE_EPOCH'];
-  if (given !== undefined) return Number(given);
-  const { stdout } = await run('git', ['-C', repository, 'log', '-1', '--format=%ct']);
-  return Number(stdout);
+const { SOURCE_DATE_EPOCH, DEBFULLNAME = packageJson.name, DEBEMAIL } = process.env;
+
+async function ofLastCommit(format: string): Promise<string> {
+  const { stdout } = await run('git', ['-C', repository, 'log', '-1', `--format=${format}`]);
+  return stdout.trim();
 }
 
 const { values: given } = parseArgs({
@@ -64,7 +65,8 @@ try {
       ...{ workFolder, architecture, modules },
       to: given.to,
       version: given.version,
-      sourceDateEpoch: await sourceDateEpoch(),
+      maintainer: DEBEMAIL === undefined ? await ofLastCommit('%an <%ae>') : `${DEBFULLNAME} <${DEBEMAIL}>`,
+      sourceDateEpoch: Number(SOURCE_DATE_EPOCH ?? (await ofLastCommit('%ct'))),
       compression: given.quick ? 'none' : 'xz',
     });
     process.stdout.write(`${file}: ${((await stat(file)).size / 2 ** 20).toFixed(1)} MiB\n`);

@@ -41,13 +41,14 @@ export async function buildRpm(options: PackageOptions): Promise<string> {
   return file;
 }
 
-async function specOf(root: string, { version }: PackageOptions): Promise<string> {
+async function specOf(root: string, { version, maintainer }: PackageOptions): Promise<string> {
   const { description, license } = JSON.parse(await readFile(join(repository, 'package.json'), 'utf8'));
   return `Name: dropledger
 Version: ${version}
 Release: 1
 Summary: Uploads dropped files to S3 and records them in a ledger
 License: ${license}
+Packager: ${maintainer.replaceAll('%', '%%')}
 Requires: glibc >= 2.28, libstdc++, systemd >= 249
 AutoReqProv: no
 %global debug_package %{nil}

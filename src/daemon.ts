@@ -12,7 +12,7 @@ import type { Config } from './config/schema.ts';
 import { createDisposal } from './disposal.ts';
 import { createDisposer } from './drop-folder/dispose.ts';
 import { folderIsThere, networkFileSystemOf } from './drop-folder/folder.ts';
-import { openFolders } from './drop-folder/folders.ts';
+import { openFolders, tookFilesBefore } from './drop-folder/folders.ts';
 import { hashFile } from './drop-folder/hash-file.ts';
 import { createIntake, type Known } from './drop-folder/intake.ts';
 import { createFileOpener, createOwnerLookup } from './drop-folder/open-file.ts';
@@ -24,13 +24,15 @@ import { createLedger } from './ledger/ledger.ts';
 import { createOutbox, type Outbox } from './ledger/outbox.ts';
 import { createLedgerPool } from './ledger/pool.ts';
 import { rowHash } from './ledger/row-hash.ts';
-import { createLiveState } from './live-state.ts';
 import type { EventLog, OutboxStore } from './model.ts';
-import { createObservation } from './observation.ts';
 import { fullJitterMs } from './queue/backoff.ts';
 import { createDisposalQueue } from './queue/disposal-queue.ts';
 import { createTransferQueue } from './queue/transfer-queue.ts';
 import { createUploadGate } from './queue/upload-gate.ts';
+import { createLiveState } from './reporting/live-state.ts';
+import { createObservation } from './reporting/observation.ts';
+import { readyFields, sayOriginOf, warnOfNetworkFileSystem } from './reporting/start-notices.ts';
+import { type DaemonStatus, statusLine } from './reporting/status-line.ts';
 import { contentTypeOf } from './s3/content-type.ts';
 import { conflictKey, conflictKeyById, objectKey, resolvePrefix } from './s3/object-key.ts';
 import { createS3Store } from './s3/store-file.ts';
@@ -42,8 +44,6 @@ import { textOf } from './service/path-bytes.ts';
 import { sayRarely } from './service/say-rarely.ts';
 import type { Notifier } from './service/systemd.ts';
 import { version } from './service/version.ts';
-import { readyFields, sayOriginOf, warnOfNetworkFileSystem } from './start-notices.ts';
-import { type DaemonStatus, statusLine } from './status-line.ts';
 import { createTransfer } from './transfer.ts';
 
 export interface DaemonSurroundings {
@@ -87,6 +87,7 @@ export async function runDaemon(config: Config, around: DaemonSurroundings): Pro
   await using journal = openJournal({ path: journalPath(config, env), rowHash });
   await using observation = createObservation();
   sayOriginOf(journal.origin, log);
+  if (journal.origin.kind === 'new' && (await tookFilesBefore(folders))) journal.abandonedUploads.noteGap(new Date());
   const networkFileSystem = await networkFileSystemOf(folders.dropFolder);
   warnOfNetworkFileSystem(networkFileSystem, log);
 
@@ -255,7 +256,7 @@ export async function runDaemon(config: Config, around: DaemonSurroundings): Pro
   notifier.status(statusLine(status()));
   notifier.ready();
   try {
-    await Promise.race([aborted(stop), intake.scanning]);
+    await Promise.race([aborted(stop), intake.scanning, journal.failed]);
   } finally {
     clearInterval(telling);
   }

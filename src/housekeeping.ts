@@ -47,9 +47,10 @@ export function createHousekeeping(options: HousekeepingOptions) {
 
   const removeFolders = async () => {
     const { removeEmptyFoldersAfterHours } = options.limits();
-    if (removeEmptyFoldersAfterHours === 0) return;
-    const due = journal.emptiedFolders.due(ago(removeEmptyFoldersAfterHours * hourMs));
-    await removeEmptyFolders(dropFolder, due, stop.signal);
+    const removes = removeEmptyFoldersAfterHours > 0;
+    // where none is ever removed, none need be remembered: the journal would keep each name for ever
+    const due = journal.emptiedFolders.due(removes ? ago(removeEmptyFoldersAfterHours * hourMs) : new Date());
+    if (removes) await removeEmptyFolders(dropFolder, due, stop.signal);
     await journal.emptiedFolders.forget(due);
   };
 

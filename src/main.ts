@@ -4,6 +4,7 @@ import { runCommandLine } from './cli/command-line.ts';
 process.exitCode = await runCommandLine(process.argv.slice(2), {
   env: process.env,
   pid: process.pid,
+  stdin: () => process.stdin,
   stdout: process.stdout,
   stderr: process.stderr,
   runtime: process,

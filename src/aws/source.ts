@@ -99,7 +99,7 @@ export function describeSource(source: CredentialSource): string {
       return 'the instance role of this EC2 machine';
     case 'none':
       return source.profile === undefined
-        ? 'nowhere'
+        ? `none in the environment, none in ${source.files}; this is neither EC2 nor a container`
         : `profile ${source.profile}, which is in none of ${source.files}`;
   }
 }

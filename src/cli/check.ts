@@ -48,12 +48,14 @@ As root it looks as the service does: as the user of the unit, with the unit's e
         : [passed('config', file), ...(await checkAll(config, around))]),
     ];
     const dropIn = config instanceof InvalidConfig ? undefined : unitDropIn(config, journalPath(config, around.env));
+    const isRead = !(config instanceof InvalidConfig);
+    const allFine = results.every(({ ok }) => ok);
     const { paint } = looksOf(around.stdout, around.env);
     const user = currentUser();
     const text =
       given['json'] === true
         ? `${JSON.stringify({ checks: results, dropIn, user, unit: around.env[insideVariable] })}\n`
-        : `${describe(results, paint)}\n${advice({ place, user, dropIn, allFine: results.every(({ ok }) => ok) })}`;
+        : `${describe(results, paint)}\n${advice({ place, user, dropIn, allFine, isRead })}`;
     around.stdout.write(text);
     return worstFirst.find((code) => results.some((result) => result.exitCode === code)) ?? exitCode.fine;
   },
@@ -90,21 +92,30 @@ const refusedBy = (unit: ServiceUnit, code: number): CheckResult =>
 
 const wrong = (file: string, error: InvalidConfig, { path, message }: ConfigProblem): CheckResult => ({
   ...failed('config', error),
-  detail: `${path} ${message}`.trim(),
+  detail: `${path === '' ? file : path} ${message}`,
   hint: path === '' ? error.hint : `sudoedit ${file}    (man dropledger.json tells of each key)`,
 });
 
 async function checkAll(config: Config, around: Surroundings): Promise<CheckResult[]> {
   const { env } = around;
-  const log = warningsTo(around.stderr);
-  const results = await checkFolders(config, journalPath(config, env));
+  const folders = await checkFolders(config, journalPath(config, env));
+  const services = await checkServices(config, around).catch(failedAs('network'));
+  return [...folders, ...services];
+}
+
+async function checkServices(config: Config, { env, stderr }: Surroundings): Promise<CheckResult[]> {
+  const log = warningsTo(stderr);
   await using network = await createNetwork({ env });
   const { bucket: _bucket, region, endpoint } = config.s3;
   const credentials = createCredentials({ ...config.aws, region, s3Endpoint: endpoint, env, network });
-  results.push(...(await checkAws(config, credentials, network, log)));
-  results.push(...(await checkLedger(config, credentials, log)));
-  return results;
+  return [
+    ...(await checkAws(config, credentials, network, log)),
+    ...(await checkLedger(config, credentials, log).catch(failedAs('ledger login'))),
+  ];
 }
+
+/** What cannot even be asked is a line like the others. */
+const failedAs = (name: string) => (error: unknown) => [failed(name, error)];
 
 function describe(results: readonly CheckResult[], paint: Paint): string {
   const width = Math.max(...results.map(({ name }) => name.length));
@@ -121,10 +132,12 @@ interface Looked {
   readonly user: string;
   readonly dropIn: string | undefined;
   readonly allFine: boolean;
+  /** Whether the configuration could be read: only then it is known what the unit needs. */
+  readonly isRead: boolean;
 }
 
 /** Who looked, what could not be seen from there, and the drop-in that the unit needs, perhaps. */
-function advice({ place, user, dropIn, allFine }: Looked): string {
+function advice({ place, user, dropIn, allFine, isRead }: Looked): string {
   if (place.kind === 'inside') {
     const seen = `Looked as ${user}, with the environment, the rights and the mounts of ${place.unit}.\n`;
     return allFine || dropIn === undefined ? seen : `${seen}${needed(dropIn, place.unit)}`;
@@ -135,7 +148,7 @@ function advice({ place, user, dropIn, allFine }: Looked): string {
   const how = place.kind === 'shell' && place.unit !== undefined ? asService : '';
   const need =
     dropIn === undefined ? 'The packaged unit needs no drop-in for this configuration.\n' : needed(dropIn, unit);
-  return `${seen}${how}${need}`;
+  return `${seen}${how}${isRead ? need : ''}`;
 }
 
 const needed = (dropIn: string, unit: string): string =>

@@ -6,6 +6,8 @@ import type { RuntimeMessages } from '../service/log-runtime.ts';
 export interface Surroundings {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly pid: number;
+  /** Opened by the first call: only a command that reads keys has to do with it. */
+  stdin(): NodeJS.ReadStream;
   readonly stdout: NodeJS.WriteStream;
   readonly stderr: NodeJS.WriteStream;
   readonly runtime: RuntimeMessages;
@@ -55,6 +57,11 @@ export type GivenOptions = Readonly<Record<string, string | boolean | undefined>
 /** Shared by all commands that read the configuration. */
 export const configOption = {
   config: { value: 'FILE', describe: 'the configuration', default: '/etc/dropledger/config.json' },
+} as const satisfies Record<string, CommandOption>;
+
+/** Shared by those that log in to the ledger as somebody else than the daemon. */
+export const passwordFileOption = {
+  'password-file': { value: 'FILE', describe: "that user's password, whatever ledger.auth says" },
 } as const satisfies Record<string, CommandOption>;
 
 /** The value of an option that takes one. */

@@ -4,7 +4,14 @@ import { ledgerTarget } from '../config/places.ts';
 import { migrate as migrateLedger } from '../ledger/migrate.ts';
 import { exitCode } from '../service/errors.ts';
 import { createNetwork } from '../service/network.ts';
-import { type Command, configOption, type GivenOptions, type Surroundings, textOf } from './command.ts';
+import {
+  type Command,
+  configOption,
+  type GivenOptions,
+  passwordFileOption,
+  type Surroundings,
+  textOf,
+} from './command.ts';
 import { warningsTo } from './warnings.ts';
 
 export const migrate: Command = {
@@ -13,6 +20,7 @@ given config, or as --user: somebody who may create schemas and roles in that da
   options: {
     ...configOption,
     user: { value: 'NAME', describe: 'log in as this user instead of ledger.user' },
+    ...passwordFileOption,
     'dry-run': { describe: 'change nothing, print the SQL' },
     json: { describe: 'print the result as JSON' },
   },
@@ -22,9 +30,11 @@ given config, or as --user: somebody who may create schemas and roles in that da
     await using network = await createNetwork({ env: around.env });
     const { provider } = createCredentials({ ...config.aws, region: config.s3.region, env: around.env, network });
     const target = ledgerTarget(config);
+    const passwordFile = textOf(given, 'password-file');
     const result = await migrateLedger({
       ...target,
       user: textOf(given, 'user') ?? target.user,
+      ...(passwordFile !== undefined && { auth: 'password', passwordFile }),
       credentials: provider,
       log: warningsTo(around.stderr),
       dryRun: given['dry-run'] === true,

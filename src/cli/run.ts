@@ -119,7 +119,7 @@ const sayWhyItEnded = (log: Logger, error: unknown): void =>
 function sayProblems(log: Logger, event: 'stopped' | 'reloaded', error: unknown, message: string): void {
   if (error instanceof InvalidConfig) {
     for (const problem of error.problems) {
-      log.error(event, { key: problem.path || undefined, error: problem.message }, message);
+      log.error(event, { key: problem.path || undefined, error: problem.message, file: error.file }, message);
     }
   } else {
     log.error(event, errorFields(error), message);

@@ -12,10 +12,10 @@ const everyMs = 1000;
 
 export const status: Command = {
   details: `Asks the running daemon over its control socket; members of the group of the service may. --watch fills the terminal and
-redraws until Ctrl-C; with --json it prints one object a second.`,
+redraws until q or Ctrl-C; with --json it prints one object a second.`,
   options: {
     ...configOption,
-    watch: { describe: 'redraw until Ctrl-C' },
+    watch: { describe: 'redraw until q or Ctrl-C' },
     json: { describe: 'print the whole state as JSON' },
   },
 
@@ -26,7 +26,7 @@ redraws until Ctrl-C; with --json it prints one object a second.`,
     if (isWatch && around.stdout.isTTY !== true) {
       throw new UsageError('--watch needs a terminal', { hint: 'with --json it prints one object a second' });
     }
-    if (isWatch) return await watch(() => reportOf(socket), around);
+    if (isWatch) return await watch((signal) => reportOf(socket, signal), around);
     const report = await reportOf(socket);
     const looks = looksOf(around.stdout, around.env);
     return await writing(around, async (write) => {
@@ -48,8 +48,8 @@ async function printJson(socket: string, repeats: boolean, around: Surroundings)
   });
 }
 
-async function reportOf(socket: string): Promise<DaemonReport> {
-  for await (const answer of ask(socket, { command: 'status' })) {
+async function reportOf(socket: string, signal?: AbortSignal): Promise<DaemonReport> {
+  for await (const answer of ask(socket, { command: 'status' }, signal)) {
     if ('status' in answer) return answer.status;
   }
   throw new LocalFailure('the daemon told no state');

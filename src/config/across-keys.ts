@@ -15,7 +15,8 @@ export function problemsAcrossKeys(data: unknown): ConfigProblem[] {
   const archive = text('dropFolder', 'archivePath');
   const quarantine = text('dropFolder', 'quarantinePath');
 
-  if ((text('dropFolder', 'afterUpload') ?? 'archive') === 'archive' && archive === undefined) {
+  const archives = (text('dropFolder', 'afterUpload') ?? 'archive') === 'archive';
+  if (has(data, 'dropFolder') && archives && archive === undefined) {
     const message = 'is required, because dropFolder.afterUpload is "archive"';
     problems.push({ path: 'dropFolder.archivePath', message });
   }
@@ -48,6 +49,10 @@ export function problemsAcrossKeys(data: unknown): ConfigProblem[] {
   }
   return problems;
 }
+
+/** A section that is missing is one problem. */
+const has = (data: unknown, section: string): boolean =>
+  (data as Record<string, unknown> | null)?.[section] !== undefined;
 
 const overlap = (one: string, other: string): boolean => isInside(one, other) || isInside(other, one);
 

@@ -12,14 +12,16 @@ export interface ConfigProblem {
 
 /** All that is wrong with a configuration, at once; the message lists every problem on a line of its own. */
 export class InvalidConfig extends ConfigError {
+  readonly file: string;
   readonly problems: readonly ConfigProblem[];
 
   constructor(file: string, problems: readonly ConfigProblem[]) {
     const lines = problems.map(({ path, message }) => `  ${path === '' ? '' : `${path} `}${message}`);
     const count = problems.length === 1 ? 'a problem' : `${problems.length} problems`;
     super(`${file} has ${count}:\n${lines.join('\n')}`, {
-      hint: 'config.example.json shows every key; nothing was started',
+      hint: 'config.example.json shows every key; --config FILE reads another configuration',
     });
+    this.file = file;
     this.problems = problems;
   }
 }
@@ -33,8 +35,7 @@ export async function loadConfig(file: string): Promise<Config> {
   try {
     text = await readFile(file, 'utf8');
   } catch (error) {
-    const reason =
-      codeOf(error) === 'ENOENT' ? 'there is no such file; copy config.example.json there' : messageOf(error);
+    const reason = codeOf(error) === 'ENOENT' ? 'there is no such file' : messageOf(error);
     throw new InvalidConfig(file, [{ path: '', message: `cannot be read: ${reason}` }]);
   }
   return parseConfig(file, text);

@@ -7,11 +7,11 @@ import type { Answer, Question } from './protocol.ts';
 const patienceMs = 30_000;
 
 /**
- * Asks a running daemon; yields the lines of its answer.
+ * Asks a running daemon; yields the lines of its answer. The signal hangs up.
  * @throws ServiceUnavailable where none listens, LocalFailure where it answers with an error or this user may not ask.
  */
-export async function* ask(path: string, question: Question): AsyncGenerator<Answer> {
-  const socket = connect(path);
+export async function* ask(path: string, question: Question, signal?: AbortSignal): AsyncGenerator<Answer> {
+  const socket = connect({ path, ...(signal && { signal }) });
   socket.setTimeout(patienceMs, () => socket.destroy(new Error('no answer in time')));
   try {
     socket.write(`${JSON.stringify(question)}\n`);

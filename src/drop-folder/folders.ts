@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
-import { access, mkdir, rename } from 'node:fs/promises';
+import { access, mkdir, opendir, rename } from 'node:fs/promises';
 import type { RelativePath } from '../model.ts';
 import { ConfigError, codeOf, messageOf } from '../service/errors.ts';
 import { type Folder, folderCommand, openFolder, pathIn } from './folder.ts';
@@ -39,6 +39,16 @@ export async function openFolders(paths: FolderPaths): Promise<Folders> {
   await proveRename(dropFolder, quarantine, 'dropFolder.quarantinePath');
   if (archive !== undefined) await proveRename(dropFolder, archive, 'dropFolder.archivePath');
   return { dropFolder, quarantine, archive };
+}
+
+/** Whether something was moved out of the drop folder before: then this is not the first start, whatever else is gone. */
+export async function tookFilesBefore({ archive, quarantine }: Folders): Promise<boolean> {
+  for (const folder of [archive, quarantine]) {
+    if (folder === undefined) continue;
+    await using entries = await opendir(folder.path);
+    if ((await entries.read()) !== null) return true;
+  }
+  return false;
 }
 
 async function openReceiving(path: string, configKey: string): Promise<Folder> {

@@ -114,6 +114,24 @@ describe('check', () => {
     expect(failedLines(stdout).join('\n')).toMatch(/settleMs[\s\S]*s3\.bucket|s3\.bucket[\s\S]*settleMs/);
   });
 
+  test.concurrent('no configuration: exit 78, with the file that was looked for, and no word on what the unit needs', async () => {
+    const { code, stdout } = await runProgram(['check', '--config', '/nowhere/config.json']);
+    expect({ code, failed: failedLines(stdout) }).toEqual({
+      code: 78,
+      failed: ['✗ config  /nowhere/config.json cannot be read: there is no such file'],
+    });
+    expect(stdout).not.toContain('drop-in');
+  });
+
+  test.concurrent('a CA file that is not there: exit 78, and the rest is looked at all the same', async () => {
+    await using place = await makeWorkplace({ postgres });
+    await place.configure({ ledger: { host: 'localhost', tls: 'verify-full', caFile: '/nowhere/ca.pem' } });
+    const { code, stdout, stderr } = await check(place);
+    expect({ code, stderr, failed: failedLines(stdout).length }).toEqual({ code: 78, stderr: '', failed: 1 });
+    expect(stdout).toMatch(/^✗ ledger login .*\/nowhere\/ca\.pem/m);
+    expect(stdout).toMatch(/^✓ write access/m);
+  });
+
   test.concurrent('a folder that is not there: exit 78', async () => {
     await using place = await makeWorkplace({ postgres });
     await place.configure({ dropFolder: { path: join(place.folder, 'no-such-folder') } });
@@ -147,6 +165,17 @@ describe('migrate', () => {
     expect(await schemas()).toBe(1);
     expect(await migrate()).toMatchObject({ code: 0, stderr: '', stdout: expect.stringContaining('up to date') });
     expect(JSON.parse((await migrate('--json')).stdout)).toMatchObject({ applied: [] });
+  });
+
+  test.concurrent('--password-file: an admin with a password, where the daemon logs in by token', async () => {
+    await using place = await makeWorkplace({ postgres });
+    await using database = await postgres.createDatabase({ migrated: false });
+    const { user, passwordFile = '' } = database.admin;
+    await place.configure({ ledger: { database: database.name, auth: 'iam' } });
+    const args = ['--config', place.configFile, '--user', user, '--password-file', passwordFile];
+    expect(await runProgram(['migrate', ...args], place.env)).toMatchObject({ code: 0, stderr: '' });
+    const list = await runProgram(['ledger', 'list', ...args], place.env);
+    expect(list).toMatchObject({ code: 0, stderr: '' });
   });
 
   test.concurrent('a login that Postgres refuses: the exit code of it, and no password in what it says', async () => {

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
 import { expectInvariants } from '../support/daemon-invariants.ts';
+import { statusOf } from '../support/daemon-status.ts';
 import { ownerOf } from '../support/daemon-store.ts';
 import { makeWorkplace } from '../support/daemon-workplace.ts';
 import { usePostgres } from '../support/postgres.ts';
@@ -23,6 +24,7 @@ test.concurrent('SIGTERM finishes what is in flight, takes nothing new, and ends
   await underWay.promise;
   daemon.signal('SIGTERM');
   await daemon.waitFor('stopping');
+  expect(await statusOf(place)).toMatchObject({ phase: 'stopping', uploads: { underWay: [{ path: 'slow.txt' }] } });
   await place.drop('too late.txt', 'for the next start');
   released.resolve();
   expect(await daemon.exited).toEqual({ code: 0, signal: null });

@@ -32,7 +32,8 @@ export default async function buildPackages(project: TestProject): Promise<() =>
 /** A .deb that is not compressed: in seconds, and the rest of it as it is published. */
 export async function buildQuickly(to: string, version: string): Promise<string> {
   const options = ['--quick', '--format', 'deb', '--to', to, '--version', version];
-  const env = { ...process.env, SOURCE_DATE_EPOCH: '1790000000' };
+  const maintainer = { DEBFULLNAME: 'Ada Packager', DEBEMAIL: 'ada@example.org' };
+  const env = { ...process.env, ...maintainer, SOURCE_DATE_EPOCH: '1790000000' };
   const { stdout } = await run(process.execPath, [packager, ...options], { env });
   return stdout.trim().replace(/:.*/, '');
 }

@@ -3,7 +3,7 @@ import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 
 /** The program as users start it: the launcher, which becomes Node. */
-const program = fileURLToPath(new URL('../../bin/dropledger.js', import.meta.url));
+export const program = fileURLToPath(new URL('../../bin/dropledger.js', import.meta.url));
 
 /** Where V8 keeps what it compiled: halves the CPU time of a start, of which the suite has many. */
 const compileCache = fileURLToPath(new URL('../../node_modules/.cache/compiled', import.meta.url));

@@ -29,6 +29,7 @@ export async function runCommand(
   const code = await runCommandLine(args, {
     env: { ...process.env, ...env },
     pid: process.pid,
+    stdin: () => new PassThrough() as unknown as NodeJS.ReadStream,
     stdout: stream('stdout'),
     stderr: stream('stderr'),
     runtime: new PassThrough() as never,

@@ -26,6 +26,7 @@ describe.skipIf(reason !== undefined)(`the package${reason === undefined ? '' : 
     expect(await property('ActiveState')).toBe('inactive');
     expect(await box.run('systemctl is-enabled dropledger')).toMatchObject({ stdout: 'disabled\n' });
     expect(await box.must('dropledger --version')).toMatch(/^dropledger \d/);
+    expect(await box.must('dpkg -s dropledger')).toContain('Maintainer: Ada Packager <ada@example.org>');
     expect(await box.must('dpkg -i /opt/packages/*1.0.0*.deb 2>&1')).not.toMatch(/systemctl enable/);
   });
 

@@ -96,6 +96,15 @@ test('folders that uploads emptied a day ago are removed, those of today stay', 
   expect(await readdir(folder.at('inbox'))).toEqual(['new']);
 });
 
+test('where folders are to stay, the journal does not remember them', async () => {
+  await mkdir(folder.at('inbox', 'emptied'));
+  await journal.emptiedFolders.note([pathFromText('emptied')], new Date(Date.now() - 1000));
+  const { housekeeping } = await open({ limits: () => ({ archiveKeepDays: 0, removeEmptyFoldersAfterHours: 0 }) });
+  await using _ = housekeeping;
+  await expect.poll(() => journal.emptiedFolders.due(new Date())).toEqual([]);
+  expect(await readdir(folder.at('inbox'))).toEqual(['emptied']);
+});
+
 const kept = async (...paths: string[]) => {
   for (const path of paths) {
     await writeFile(folder.at('inbox', path), '');

@@ -2,7 +2,6 @@ import { expect, test } from 'vitest';
 import { columnNames } from '../../src/ledger/columns.ts';
 import { duplicateRow, failedRow, uploadedRow } from '../../src/ledger-entry.ts';
 import type { StoredObject } from '../../src/model.ts';
-import { statusLine } from '../../src/status-line.ts';
 import { identityOf, openTestJournal, queued, settledFile } from '../support/test-journal.ts';
 
 const object: StoredObject = {
@@ -55,20 +54,4 @@ test.each([
 test('an mtime is told to the millisecond', async () => {
   const row = failedRow(await facts({ ...identityOf(), mtimeNs: 1_700_000_000_123_999_999n }), 'x');
   expect(row.modified_at).toBe('2023-11-14T22:13:20.123Z');
-});
-
-test('the status line says what matters first', () => {
-  const status = {
-    uploading: 3,
-    queued: 120,
-    paused: undefined,
-    ledgerIsUp: true,
-    rowsWaiting: 0,
-    credentialsUntil: undefined,
-  };
-  expect(statusLine(status)).toBe('3 uploading, 120 queued, ledger ok');
-  expect(statusLine({ ...status, paused: 'ExpiredToken', ledgerIsUp: false, rowsWaiting: 7 })).toBe(
-    'paused: ExpiredToken, 120 queued, ledger down, 7 rows wait',
-  );
-  expect(statusLine({ ...status, credentialsUntil: new Date(2026, 0, 1, 9, 5) })).toContain('credentials until 09:05');
 });

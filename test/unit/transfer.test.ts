@@ -318,6 +318,25 @@ describe('an earlier attempt was never answered', () => {
     expect(rows()).toMatchObject([{ object_key: 'in/report.pdf', status: 'uploaded' }]);
   });
 
+  describe('by a journal that took the place of one that was lost', () => {
+    beforeEach(() => journal.abandonedUploads.noteGap(new Date()));
+    const beside = `in/report~${sha256.slice(0, 8)}.pdf`;
+
+    test('what has the key may be an earlier version: it is not taken for these bytes', async () => {
+      const { run, keys } = openTransfer({ answers: [taken('unknown')] });
+      await run(await inQueue());
+      expect(keys()).toEqual(['in/report.pdf', beside]);
+      expect(rows()).toMatchObject([{ status: 'uploaded', object_key: beside }]);
+    });
+
+    test('a key that is made of these bytes can hold nothing else', async () => {
+      const { run, keys } = openTransfer({ answers: [taken('no'), taken('unknown')] });
+      await run(await inQueue());
+      expect(keys()).toEqual(['in/report.pdf', beside]);
+      expect(rows()).toMatchObject([{ status: 'uploaded', object_key: beside }]);
+    });
+  });
+
   test('the engine announces a put before it sends it, and the journal remembers', async () => {
     const storing: Answer = async ({ notes }) => {
       await notes.storing(sha256);

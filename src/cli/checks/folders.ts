@@ -67,7 +67,7 @@ async function watchable(folder: Folder): Promise<CheckResult> {
       hint: `sysctl fs.inotify.max_user_watches=${folders * 4} (until then files are found by rescans)`,
     });
   }
-  return passed('events', `${folders} folders, ${files} files; inotify allows ${limit} watches`);
+  return passed('events', `files: ${files}, folders: ${folders}; inotify allows ${limit} watches`);
 }
 
 async function room(path: string): Promise<string> {

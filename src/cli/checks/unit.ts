@@ -14,9 +14,10 @@ export function unitDropIn({ dropFolder }: Config, journalFile: string): string 
   const common = [archivePath, quarantinePath]
     .filter((folder) => folder !== undefined)
     .reduce((parent, folder) => commonParent(parent, folder), path === writableInUnit ? path : dirname(path));
+  const state = dirname(journalFile);
   const entries = [
     ...(isBelow(common, writableInUnit) ? [] : [common]),
-    ...(isBelow(dirname(journalFile), stateInUnit) ? [] : [dirname(journalFile)]),
+    ...(isBelow(state, stateInUnit) || isBelow(state, common) ? [] : [state]),
   ];
   return entries.length === 0
     ? undefined

@@ -6,14 +6,21 @@ import type { Config } from '../../config/schema.ts';
 import { createLedgerPool } from '../../ledger/pool.ts';
 import { createLedgerReader, type LedgerReader } from '../../ledger/reader.ts';
 import { createNetwork, type Network } from '../../service/network.ts';
-import { type CommandOption, configOption, type GivenOptions, type Surroundings, textOf } from '../command.ts';
+import {
+  type CommandOption,
+  configOption,
+  type GivenOptions,
+  passwordFileOption,
+  type Surroundings,
+  textOf,
+} from '../command.ts';
 import { warningsTo } from '../warnings.ts';
 
 /** Of every command that reads the ledger. */
 export const readerOptions = {
   ...configOption,
   user: { value: 'NAME', describe: 'log in as this user instead of ledger.readerUser' },
-  'password-file': { value: 'FILE', describe: "that user's password, instead of the configured one" },
+  ...passwordFileOption,
 } as const satisfies Record<string, CommandOption>;
 
 export interface ReaderLogin extends AsyncDisposable {
@@ -31,11 +38,13 @@ export async function openReader(given: GivenOptions, around: Surroundings): Pro
   const { region, endpoint: s3Endpoint } = config.s3;
   const { provider } = createCredentials({ ...config.aws, region, s3Endpoint, env: around.env, network });
   const target = ledgerTarget(config);
+  const passwordFile = textOf(given, 'password-file');
   const pool = opened.use(
     createLedgerPool({
       ...target,
       user: textOf(given, 'user') ?? config.ledger.readerUser ?? target.user,
-      passwordFile: textOf(given, 'password-file') ?? config.ledger.readerPasswordFile ?? target.passwordFile,
+      auth: passwordFile === undefined ? target.auth : 'password',
+      passwordFile: passwordFile ?? config.ledger.readerPasswordFile ?? target.passwordFile,
       credentials: provider,
       log: warningsTo(around.stderr),
       statementTimeoutMs: 0, // Somebody waits, and ends it when it takes too long.

@@ -24,7 +24,7 @@ export function statusText(report: DaemonReport, looks: Looks): string[] {
 function heading(report: DaemonReport, { paint }: Looks): string[] {
   const { version, host, instance, pid, phase, folder, bucket, prefix } = report;
   const name = instance === 'default' ? host : `${host}, ${instance}`;
-  const state = report.uploads.paused === null ? phase : 'paused';
+  const state = phase === 'stopping' || report.uploads.paused === null ? phase : 'paused';
   const style = { running: 'green', paused: 'yellow', starting: 'cyan', stopping: 'yellow' } as const;
   return [
     `${paint('bold', 'dropledger')} ${version} on ${printable(name)}  ${paint(style[state], `● ${state}`)}  ${paint(

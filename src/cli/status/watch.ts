@@ -15,9 +15,13 @@ const leave = '\x1b[?7h\x1b[?25h\x1b[?1049l';
 const home = '\x1b[H';
 const restOfLine = '\x1b[K';
 const restOfScreen = '\x1b[J';
+const ctrlC = '\x03';
 
-/** Fills the terminal with the daemon's state until a signal comes. A daemon that goes away is waited for. */
-export async function watch(ask: () => Promise<DaemonReport>, around: Surroundings): Promise<number> {
+/** Fills the terminal with the daemon's state until `q` or a signal comes. A daemon that goes away is waited for. */
+export async function watch(
+  ask: (signal: AbortSignal) => Promise<DaemonReport>,
+  around: Surroundings,
+): Promise<number> {
   const { stdout } = around;
   const stop = new AbortController();
   const end = () => stop.abort();
@@ -34,16 +38,18 @@ export async function watch(ask: () => Promise<DaemonReport>, around: Surroundin
     stdout.write(home + shown.join('\r\n') + restOfScreen);
   };
 
+  using _keys = onKey(around.stdin(), ['q', 'Q', ctrlC], end);
   stdout.write(enter);
   stdout.on('resize', draw);
   try {
     while (!stop.signal.aborted) {
       try {
-        report = await ask();
+        report = await ask(stop.signal);
         failure = undefined;
       } catch (error) {
         failure = error;
       }
+      if (stop.signal.aborted) break;
       draw();
       await sleep(everyMs, undefined, { signal: stop.signal }).catch(() => undefined);
     }
@@ -54,9 +60,24 @@ export async function watch(ask: () => Promise<DaemonReport>, around: Surroundin
   return exitCode.fine;
 }
 
+/** One of these keys ends it. They come at once and are not shown; Ctrl-C is a key like others then. */
+function onKey(stdin: NodeJS.ReadStream, keys: readonly string[], end: () => void): Disposable {
+  if (stdin.isTTY !== true) return { [Symbol.dispose]() {} };
+  const read = (typed: Buffer) => {
+    if (keys.some((key) => typed.includes(key))) end();
+  };
+  stdin.setRawMode(true).on('data', read).on('error', end);
+  return {
+    [Symbol.dispose]() {
+      stdin.off('data', read).off('error', end);
+      stdin.setRawMode(false).pause();
+    },
+  };
+}
+
 function screenLines(report: DaemonReport | undefined, failure: unknown, looks: Looks): string[] {
   if (failure === undefined) return report === undefined ? [] : statusText(report, looks);
   const hint = failure instanceof DropledgerError ? failure.hint : undefined;
   const head = [looks.paint('red', `✗ ${messageOf(failure)}`), ...(hint === undefined ? [] : [`  → ${hint}`])];
-  return [...head, looks.paint('dim', '  It is asked again; Ctrl-C ends this.')];
+  return [...head, looks.paint('dim', '  It is asked again; q ends this.')];
 }

@@ -7,6 +7,15 @@ test('a seed makes the same plan again, another seed another one', () => {
   expect(text(7)).not.toBe(text(8).replace('seed 8', 'seed 7'));
 });
 
+test('seeds differ in where files go, what conflicts do, how parts are sent and how the daemon logs in', () => {
+  const settings = Array.from({ length: 100 }, (_, seed) => makePlan({ seed, minutes: 0.1, ownStore: true }).settings);
+  const drawn = (name: keyof (typeof settings)[number]) => [...new Set(settings.map((one) => one[name]))].toSorted();
+  expect(drawn('afterUpload')).toEqual(['archive', 'delete', 'keep']);
+  expect(drawn('onConflict')).toEqual(['fail', 'keep-both', 'overwrite']);
+  expect(drawn('engine')).toEqual(['lib-storage', 'native']);
+  expect(drawn('login')).toEqual(['agent', 'key', 'session']);
+});
+
 test('an hour holds every kind of act and of trouble', () => {
   const { writers, troubles } = makePlan({ seed: 1, minutes: 60, ownStore: true });
   expect([...new Set(writers.flat().map(({ act }) => act.does))].toSorted()).toEqual([

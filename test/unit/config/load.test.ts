@@ -147,6 +147,10 @@ test('who writes a secret into it is told where it belongs, and the secret is no
   expect(problems.join()).not.toContain(secret);
 });
 
+test('a section that is missing is one problem', () => {
+  expect(problemsOf({})).toEqual(['dropFolder is missing', 's3 is missing', 'ledger is missing']);
+});
+
 test('a file that is missing, or not JSON, is told as such', async () => {
   await using folder = await tempFolder();
   await expect(loadConfig(folder.at('missing.json'))).rejects.toThrow(/cannot be read: there is no such file/);

@@ -115,6 +115,18 @@ test('a folder that is not there costs a warning with the cure', async () => {
   expect(control.log.named('warning')[0]?.fields['hint']).toContain('RuntimeDirectory=');
 });
 
+test('who asks may hang up before the answer', async () => {
+  await using server = createServer(() => {}).listen(path);
+  await once(server, 'listening');
+  const hangUp = new AbortController();
+  const asking = Array.fromAsync(ask(path, { command: 'status' }, hangUp.signal));
+  const [client] = (await once(server, 'connection')) as [Socket];
+  hangUp.abort();
+  await expect(asking).rejects.toThrow(ServiceUnavailable);
+  client.resume();
+  await closed(client);
+});
+
 test('who may not connect is told what to do', async () => {
   const said = await runAsNobody<{ message: string; hint: string }>(`
     const { openControl } = await load('src/control/server.ts');

@@ -1,7 +1,7 @@
 import { mkdir, readdir, realpath, rm, symlink, utimes, writeFile } from 'node:fs/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { openFolder } from '../../../src/drop-folder/folder.ts';
-import { type FolderPaths, openFolders } from '../../../src/drop-folder/folders.ts';
+import { type FolderPaths, openFolders, tookFilesBefore } from '../../../src/drop-folder/folders.ts';
 import { pruneArchive, removeEmptyFolders } from '../../../src/drop-folder/tidy.ts';
 import { pathFromText } from '../../../src/service/path-bytes.ts';
 import { type TempFolder, tempFolder } from '../../support/temp-folder.ts';
@@ -31,6 +31,13 @@ test('archive and quarantine are made where they are missing; nothing is made in
   await openAll();
   expect((await readdir(folder.path)).sort()).toEqual(['archive', 'inbox', 'quarantine']);
   for (const name of ['archive', 'inbox', 'quarantine']) expect(await readdir(folder.at(name))).toEqual([]);
+});
+
+test.each(['archive', 'quarantine'])('a file in the %s tells of an earlier start', async (name) => {
+  const folders = await openAll();
+  expect(await tookFilesBefore(folders)).toBe(false);
+  await writeFile(folder.at(name, 'earlier.txt'), 'moved here');
+  expect(await tookFilesBefore(folders)).toBe(true);
 });
 
 test('no archive is made where nothing is archived', async () => {

@@ -48,3 +48,8 @@ test('the table has a line for each sample, and no more than is wanted', () => {
   ).toHaveLength(11);
   expect(curveText([sample({}), sample({ seconds: 60 })]).split('\n')).toHaveLength(3);
 });
+
+test('hours that are simulated have a column of their own', () => {
+  expect(curveText([sample({ hour: 0 }), sample({ hour: 1 })]).split('\n')[0]).toMatch(/^ *hour /);
+  expect(curveText([sample({})])).not.toContain('hour');
+});

@@ -1,4 +1,4 @@
-import { EventEmitter } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import { stripVTControlCharacters } from 'node:util';
 import { expect, test, vi } from 'vitest';
 import type { Surroundings } from '../../../../src/cli/command.ts';
@@ -19,6 +19,7 @@ function terminal(columns: number, rows: number) {
   const listeners = new Map<string, () => void>();
   const around = {
     env: { NO_COLOR: '1' },
+    stdin: () => ({ isTTY: false }),
     stdout: stream,
     onSignal: (signal: string, listener: () => void) => void listeners.set(signal, listener),
   } as unknown as Surroundings;
@@ -75,6 +76,20 @@ test('a daemon that goes away is waited for', async () => {
   await vi.waitFor(() => expect(screen()[0]).toContain('● running'));
   signal('SIGINT');
   await watching;
+});
+
+test('a daemon that does not answer keeps nobody from leaving', async () => {
+  const { around, text, signal: send } = terminal(120, 40);
+  const asked = Promise.withResolvers<void>();
+  const watching = watch(async (signal) => {
+    asked.resolve();
+    await once(signal, 'abort');
+    throw signal.reason;
+  }, around);
+  await asked.promise;
+  send('SIGINT');
+  expect(await watching).toBe(0);
+  expect(text()).not.toContain('✗');
 });
 
 test('a terminal that is gone ends it', async () => {

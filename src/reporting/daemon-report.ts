@@ -1,7 +1,7 @@
 /** The whole state of a running daemon, put together for whoever asks: `dropledger status` and the metrics. */
 import { hostname } from 'node:os';
-import type { CredentialState } from './aws/credentials.ts';
-import type { Config } from './config/schema.ts';
+import type { CredentialState } from '../aws/credentials.ts';
+import type { Config } from '../config/schema.ts';
 import type {
   CredentialsReport,
   DaemonReport,
@@ -11,15 +11,15 @@ import type {
   QueueReport,
   RescanReport,
   TransferReport,
-} from './control/protocol.ts';
-import type { ScanReport } from './drop-folder/intake.ts';
-import type { Journal } from './journal/journal.ts';
-import type { Outbox } from './ledger/outbox.ts';
+} from '../control/protocol.ts';
+import type { ScanReport } from '../drop-folder/intake.ts';
+import type { Journal } from '../journal/journal.ts';
+import type { Outbox } from '../ledger/outbox.ts';
+import type { Outage } from '../queue/upload-gate.ts';
+import { DropledgerError, messageOf } from '../service/errors.ts';
+import { textOf } from '../service/path-bytes.ts';
+import { version } from '../service/version.ts';
 import type { LiveState, TransferProgress } from './live-state.ts';
-import type { Outage } from './queue/upload-gate.ts';
-import { DropledgerError, messageOf } from './service/errors.ts';
-import { textOf } from './service/path-bytes.ts';
-import { version } from './service/version.ts';
 
 export interface ReportOptions {
   readonly config: Config;

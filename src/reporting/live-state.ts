@@ -2,8 +2,8 @@
  * What a running daemon knows of itself and nothing on disk tells: the transfers under way, what came of others since
  * the start, and how fast it goes. For each file it costs an entry in a map and a few additions.
  */
-import type { QueuedFile } from './journal/files.ts';
-import type { EventFields, EventLog, EventName } from './model.ts';
+import type { QueuedFile } from '../journal/files.ts';
+import type { EventFields, EventLog, EventName } from '../model.ts';
 import { createRecentRates } from './recent-rates.ts';
 
 /** A file whose pass is under way. */

@@ -1,13 +1,14 @@
 /** What the daemon says of itself at start. */
-import type { Config } from './config/schema.ts';
-import type { JournalOrigin } from './journal/database.ts';
-import type { EventFields, EventLog } from './model.ts';
-import { version } from './service/version.ts';
+import type { Config } from '../config/schema.ts';
+import type { JournalOrigin } from '../journal/database.ts';
+import type { EventFields, EventLog } from '../model.ts';
+import { version } from '../service/version.ts';
 
 export function sayOriginOf(origin: JournalOrigin, log: EventLog): void {
   const hint =
     'files still in the folder may be stored and recorded once more; dropledger journal rebuild, before the start, prevents that';
   if (origin.kind === 'new') log.info('journal-reset', {}, 'there was no journal: a new one begins');
+  if (origin.kind === 'lost') log.error('journal-reset', { hint }, 'the journal is gone: a new one begins');
   if (origin.kind === 'corrupt') {
     log.error('journal-reset', { moved_to: origin.movedTo, hint }, 'the journal was corrupt: a new one begins');
   }

@@ -1,6 +1,6 @@
-import type { Explanation } from '../control/protocol.ts';
-import type { FileDetails, PathHistory, StoredBefore } from '../journal/path-history.ts';
-import type { RelativePath } from '../model.ts';
+import type { Explanation } from '../../control/protocol.ts';
+import type { FileDetails, PathHistory, StoredBefore } from '../../journal/path-history.ts';
+import type { RelativePath } from '../../model.ts';
 import { type Facts, nothingWasSent, objectFacts, tell } from './tell.ts';
 
 export interface Outages {

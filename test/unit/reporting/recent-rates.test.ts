@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { createRecentRates } from '../../src/recent-rates.ts';
+import { createRecentRates } from '../../../src/reporting/recent-rates.ts';
 
 function open() {
   let nowMs = 1_700_000_000_000;

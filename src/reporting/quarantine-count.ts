@@ -1,4 +1,4 @@
-import type { QuarantineReport } from './control/protocol.ts';
+import type { QuarantineReport } from '../control/protocol.ts';
 
 /** A larger quarantine is not counted to its end: that it is far from empty is all that matters. */
 const mostCounted = 10_000;

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import type { QueuedFile } from '../../src/journal/files.ts';
-import { createLiveState } from '../../src/live-state.ts';
-import { recordingLog } from '../support/recording-log.ts';
-import { identityOf, openTestJournal, queued, settledFile, type TestJournal } from '../support/test-journal.ts';
+import type { QueuedFile } from '../../../src/journal/files.ts';
+import { createLiveState } from '../../../src/reporting/live-state.ts';
+import { recordingLog } from '../../support/recording-log.ts';
+import { identityOf, openTestJournal, queued, settledFile, type TestJournal } from '../../support/test-journal.ts';
 
 let parts: TestJournal;
 let nowMs: number;

@@ -1,7 +1,7 @@
-import type { ExplainedState, Explanation } from '../control/protocol.ts';
-import type { StoredBefore } from '../journal/path-history.ts';
-import type { RelativePath } from '../model.ts';
-import { textOf } from '../service/path-bytes.ts';
+import type { ExplainedState, Explanation } from '../../control/protocol.ts';
+import type { StoredBefore } from '../../journal/path-history.ts';
+import type { RelativePath } from '../../model.ts';
+import { textOf } from '../../service/path-bytes.ts';
 
 /** What is known of a file, by name; those that are undefined are not told. */
 export type Facts = Readonly<Record<string, string | number | undefined>>;

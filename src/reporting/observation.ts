@@ -1,22 +1,22 @@
 /** How a running daemon is looked at from outside: over its control socket, and by its metrics. */
 import { dirname } from 'node:path';
-import type { CredentialState } from './aws/credentials.ts';
-import { controlSocket, journalPath } from './config/places.ts';
-import type { Config } from './config/schema.ts';
-import type { DaemonReport } from './control/protocol.ts';
-import { openControl } from './control/server.ts';
+import type { CredentialState } from '../aws/credentials.ts';
+import { controlSocket, journalPath } from '../config/places.ts';
+import type { Config } from '../config/schema.ts';
+import type { DaemonReport } from '../control/protocol.ts';
+import { openControl } from '../control/server.ts';
+import type { Folders } from '../drop-folder/folders.ts';
+import type { ScanReport } from '../drop-folder/intake.ts';
+import { countQuarantined } from '../drop-folder/quarantine.ts';
+import type { Journal } from '../journal/journal.ts';
+import type { Outbox } from '../ledger/outbox.ts';
+import type { EventLog, RelativePath } from '../model.ts';
+import type { Outage } from '../queue/upload-gate.ts';
+import { listenAddress } from '../service/listen-address.ts';
 import { createControlAnswers } from './control-answers.ts';
 import { daemonReport } from './daemon-report.ts';
-import type { Folders } from './drop-folder/folders.ts';
-import type { ScanReport } from './drop-folder/intake.ts';
-import { countQuarantined } from './drop-folder/quarantine.ts';
-import type { Journal } from './journal/journal.ts';
-import type { Outbox } from './ledger/outbox.ts';
 import type { LiveState } from './live-state.ts';
-import type { EventLog, RelativePath } from './model.ts';
 import { createQuarantineCount } from './quarantine-count.ts';
-import type { Outage } from './queue/upload-gate.ts';
-import { listenAddress } from './service/listen-address.ts';
 
 export interface ObservedDaemon {
   readonly config: Config;
@@ -74,7 +74,7 @@ export function createObservation() {
       const address = config.metrics.listen === undefined ? undefined : listenAddress(config.metrics.listen);
       if (address === undefined) return;
       // Loaded by those who want it: it takes memory.
-      const { openMetrics } = await import('./metrics/server.ts');
+      const { openMetrics } = await import('../metrics/server.ts');
       const places = {
         journal: dirname(journalPath(config, env)),
         quarantine: config.dropFolder.quarantinePath,

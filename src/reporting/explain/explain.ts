@@ -1,14 +1,14 @@
 /** What happened, or will happen, to one file, and why: for the person who asks. */
-import type { Explanation } from '../control/protocol.ts';
-import { pathIn } from '../drop-folder/folder.ts';
-import type { Folders } from '../drop-folder/folders.ts';
-import type { ScanReport } from '../drop-folder/intake.ts';
-import { type QuarantinedFile, quarantinedAs } from '../drop-folder/quarantine.ts';
-import type { PathHistory, StoredBefore } from '../journal/path-history.ts';
+import type { Explanation } from '../../control/protocol.ts';
+import { pathIn } from '../../drop-folder/folder.ts';
+import type { Folders } from '../../drop-folder/folders.ts';
+import type { ScanReport } from '../../drop-folder/intake.ts';
+import { type QuarantinedFile, quarantinedAs } from '../../drop-folder/quarantine.ts';
+import type { PathHistory, StoredBefore } from '../../journal/path-history.ts';
+import type { RelativePath } from '../../model.ts';
+import { LocalFailure, messageOf } from '../../service/errors.ts';
+import { isBelow, pathFromText, pathFromWritten, textOf } from '../../service/path-bytes.ts';
 import type { LiveState, RareOutcome } from '../live-state.ts';
-import type { RelativePath } from '../model.ts';
-import { LocalFailure, messageOf } from '../service/errors.ts';
-import { isBelow, pathFromText, pathFromWritten, textOf } from '../service/path-bytes.ts';
 import { inJournal, type Outages } from './in-journal.ts';
 import { nothingWasSent, objectFacts, tell } from './tell.ts';
 

@@ -1,11 +1,16 @@
 /** What the daemon answers over its control socket. */
-import type { Answer, DaemonReport, Question } from './control/protocol.ts';
-import type { Folders } from './drop-folder/folders.ts';
-import { putBackQuarantined, type QuarantinedFile, quarantinedAs, quarantinedFiles } from './drop-folder/quarantine.ts';
+import type { Answer, DaemonReport, Question } from '../control/protocol.ts';
+import type { Folders } from '../drop-folder/folders.ts';
+import {
+  putBackQuarantined,
+  type QuarantinedFile,
+  quarantinedAs,
+  quarantinedFiles,
+} from '../drop-folder/quarantine.ts';
+import type { EventLog, RelativePath } from '../model.ts';
+import { LocalFailure, messageOf } from '../service/errors.ts';
+import { isBelow, pathFromText, pathFromWritten, textOf } from '../service/path-bytes.ts';
 import { type ExplainOptions, explain } from './explain/explain.ts';
-import type { EventLog, RelativePath } from './model.ts';
-import { LocalFailure, messageOf } from './service/errors.ts';
-import { isBelow, pathFromText, pathFromWritten, textOf } from './service/path-bytes.ts';
 
 export interface ControlAnswersOptions {
   report(): Promise<DaemonReport>;
