@@ -8,7 +8,7 @@ import { errorFields } from './service/log-error.ts';
 import { parentOf, textOf } from './service/path-bytes.ts';
 
 export interface DisposalSteps {
-  readonly journal: Pick<Journal, 'files' | 'emptiedFolders'>;
+  readonly journal: Pick<Journal, 'files' | 'emptiedFolders' | 'onDisk'>;
   readonly dispose: Dispose;
   readonly log: EventLog;
   /** There may be another file at the path by now. */
@@ -61,6 +61,7 @@ export function createDisposal({ journal, dispose, log, lookAgain }: DisposalSte
     const emptied = new Set<RelativePath>();
     const replaced: RelativePath[] = [];
     let failed = 0;
+    await journal.onDisk();
     for (const [file, disposal] of await dispose(files)) {
       const { path, fileId } = file;
       if (disposal.kind !== 'failed') failing.files.delete(fileId);

@@ -187,6 +187,8 @@ export interface OutboxRow {
 export interface OutboxStore {
   /** The oldest rows that are still to be sent, in order. */
   next(limit: number): OutboxRow[];
+  /** Resolves once all rows that it has given are on disk: none is sent before. */
+  onDisk(): Promise<void>;
   /** They are committed in Postgres. */
   recorded(rows: readonly OutboxRow[]): Promise<void>;
   /** Postgres refuses this row for its content: it is kept, out of the way of the others. */

@@ -114,7 +114,8 @@ async function storeUnderFreeKey(
     const { holdsOurs, isTaken } = lookUp(key);
     if (onConflict === 'fail' && (taken.size > 0 || isTaken)) throw keyTaken(ownKey);
     if (taken.has(key) || isTaken) continue;
-    const outcome = await storeAs(steps, pass, { key, rowId, earlierUnanswered: holdsOurs });
+    const isOwnKey = key === ownKey;
+    const outcome = await storeAs(steps, pass, { key, rowId, isOwnKey, earlierUnanswered: holdsOurs });
     if (outcome.kind === 'changed') return outcome;
     if (outcome.kind === 'stored') return { ...outcome, rowId };
     sha256 = outcome.sha256;
@@ -132,7 +133,12 @@ const keyTaken = (key: string) =>
 async function storeAs(
   { journal, ...steps }: UploadSteps,
   { file, opened, startedAt, signal }: Pass,
-  { key, rowId, earlierUnanswered }: { key: string; rowId: string; earlierUnanswered: boolean },
+  {
+    key,
+    rowId,
+    isOwnKey,
+    earlierUnanswered,
+  }: { key: string; rowId: string; isOwnKey: boolean; earlierUnanswered: boolean },
 ): Promise<Exclude<StoreOutcome, { kind: 'stored' }> | { readonly kind: 'stored'; readonly object: StoredObject }> {
   const { fileId, identity } = file;
   // Not awaited here: it is committed before, or together with, the first note that the engine waits for.
@@ -162,7 +168,11 @@ async function storeAs(
     signal,
   );
   const isOurs = ({ ours, sha256 }: Extract<StoreOutcome, { kind: 'key-taken' }>): boolean => {
-    const mayBeOther = steps.sharedPrefix || journal.abandonedUploads.under(key).some((other) => other !== sha256);
+    const mayBeOther =
+      steps.sharedPrefix ||
+      // an earlier version that a lost journal stored; a key made of these very bytes could not hold it
+      (isOwnKey && journal.abandonedUploads.hasGap()) ||
+      journal.abandonedUploads.under(key).some((other) => other !== sha256);
     return ours === 'yes' || (ours === 'unknown' && !mayBeOther);
   };
   if (outcome.kind !== 'key-taken' || !isOurs(outcome)) return outcome;

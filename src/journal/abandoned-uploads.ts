@@ -17,6 +17,7 @@ const schema = `
   WHEN old.unanswered_sha256 IS NOT NULL AND old.key IS NOT NULL BEGIN
     INSERT OR IGNORE INTO abandoned_uploads VALUES (old.key, old.unanswered_sha256, unixepoch() * 1000);
   END;
+  CREATE TABLE IF NOT EXISTS memory_gaps (noticed_at INTEGER NOT NULL) STRICT;
 `;
 
 export type AbandonedUploadsJournal = ReturnType<typeof createAbandonedUploadsJournal>;
@@ -29,6 +30,9 @@ export function createAbandonedUploadsJournal(database: DatabaseSync, commit: Co
   const answered = database.prepare('UPDATE files SET unanswered_sha256 = NULL WHERE file_id = ?');
   const under = database.prepare('SELECT sha256 FROM abandoned_uploads WHERE key = ?');
   const forget = database.prepare('DELETE FROM abandoned_uploads WHERE abandoned_at < ?');
+  const addGap = database.prepare('INSERT INTO memory_gaps VALUES (?)');
+  const anyGap = database.prepare('SELECT 1 FROM memory_gaps LIMIT 1');
+  const forgetGaps = database.prepare('DELETE FROM memory_gaps WHERE noticed_at < ?');
 
   return {
     /** The file has other bytes than those that were sent and never answered. (One that is forgotten is noted by itself.) */
@@ -42,8 +46,16 @@ export function createAbandonedUploadsJournal(database: DatabaseSync, commit: Co
     /** The sha256 of each content that may lie under the key. */
     under: (key: string): string[] => under.all(key).map((row) => String(row['sha256'])),
 
+    /** An earlier journal knew what this one does not: under any key an object of ours may lie. */
+    noteGap: (at: Date): void => void addGap.run(at.getTime()),
+
+    hasGap: (): boolean => anyGap.get() !== undefined,
+
     prune(before: Date): Promise<void> {
-      return commit(() => void forget.run(before.getTime()));
+      return commit(() => {
+        forget.run(before.getTime());
+        forgetGaps.run(before.getTime());
+      });
     },
   };
 }

@@ -3,14 +3,15 @@ import { DatabaseSync } from 'node:sqlite';
 import { LocalFailure, messageOf } from '../service/errors.ts';
 
 /**
- * The journal's file: SQLite in WAL mode with `synchronous=FULL`, so that what is committed is on disk before the act
- * that it announces.
+ * The journal's file: SQLite in WAL mode. What is committed is on disk before the act that it announces: until it is open
+ * SQLite sees to that (`synchronous=FULL`), from then on `write-ahead-log.ts`.
  *
  *   files              each path that is to be uploaded, recorded, moved, or left alone; one row a path
  *   file_counts        how many of them are in each state: counting a million takes too long to do every few seconds
  *   stored_objects     what was stored under which path and key (duplicates and taken keys are known by it)
  *   multipart_uploads  started and neither completed nor aborted, with their parts
  *   abandoned_uploads  keys under which an object may lie that nobody can ask for any more (`abandoned-uploads.ts`)
+ *   memory_gaps        when this journal took the place of another that knew more
  *   outbox             serialised ledger rows that Postgres has not committed yet, in order
  *   chain              the journal's hash chain: its id, and the number and hash of the last row
  *   emptied_folders    folders that uploads have emptied, to be removed later
@@ -96,9 +97,12 @@ const schema = `
 
 const schemaVersion = 1;
 
-/** What was found: `kept`, a `copy` that may be of an earlier time, or why it had to begin anew. */
+/**
+ * What was found: `kept`, a `copy` that may be of an earlier time, or why it had to begin anew. `lost`: one was here
+ * before. (Where nothing is left that tells of it, it is `new`.)
+ */
 export type JournalOrigin =
-  | { readonly kind: 'kept' | 'new' | 'copy' }
+  | { readonly kind: 'kept' | 'new' | 'copy' | 'lost' }
   | { readonly kind: 'corrupt'; readonly movedTo: string };
 
 /**

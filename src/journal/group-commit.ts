@@ -1,28 +1,49 @@
 import type { DatabaseSync } from 'node:sqlite';
+import { setTimeout as sleep, setImmediate as turnOfLoop } from 'node:timers/promises';
 
 /** Runs `work` inside a transaction and resolves with its result once that is on disk; rejects if it was undone. */
 export type Commit = <T>(work: () => T) => Promise<T>;
 
-/** After a commit the next one waits for so many times what writing it to disk took (within bounds), to gather more. */
-const restPerCommit = 2;
-const leastRestMs = 1;
-const mostRestMs = 20;
+export interface GroupCommit {
+  readonly commit: Commit;
+  /** Resolves once all that can be read now is on disk. */
+  onDisk(): Promise<void>;
+  /** Rejects once the disk failed to take what was committed: every commit is refused from then on. */
+  readonly failed: Promise<never>;
+}
+
+/** After a group is on disk the next one waits this long, to gather more. */
+const restMs = 1;
 /** What is gathered is done in slices of this length: the event loop has other work. */
-const sliceMs = 15;
+const sliceMs = 8;
 
 /**
- * Gathers what is asked for in one turn of the event loop into one transaction, so that many files share one fsync;
- * while much is asked for, in the turns of some milliseconds, so that a slow disk takes a third of the time at most.
+ * Gathers what is asked for while the disk takes the last group, so that many files share one transaction and one sync.
+ * SQLite only writes the transaction; `sync` has it on disk, and the event loop goes on meanwhile. Groups reach the disk
+ * in their order, so that one which is there has all before it there.
  * `work` touches the database alone: where another of the same group fails, it is run again by itself.
  */
-export function createGroupCommit(database: DatabaseSync): Commit {
+export function createGroupCommit(database: DatabaseSync, sync: () => Promise<void>): GroupCommit {
   interface Waiting {
     readonly work: () => unknown;
     resolve(value: unknown): void;
     reject(error: unknown): void;
   }
+  interface Done {
+    readonly by: Waiting;
+    readonly result: unknown;
+  }
   const waiting: Waiting[] = [];
-  let restsUntilMs = 0;
+  let running = false;
+  let syncing: Promise<void> | undefined;
+  let brokenBy: { readonly error: unknown } | undefined;
+  const failure = Promise.withResolvers<never>();
+  failure.promise.catch(() => undefined); // whoever waits for a commit is told anyway
+
+  const refuse = (group: readonly Waiting[], error: unknown): [] => {
+    for (const { reject } of group) reject(error);
+    return [];
+  };
 
   /** `failed`: `work` itself threw, not the transaction around it (a full disk, say), which would fail again. */
   const inTransaction = <T>(work: () => T): { result: T } | { failed: unknown } => {
@@ -31,10 +52,7 @@ export function createGroupCommit(database: DatabaseSync): Commit {
     try {
       const result = work();
       working = false;
-      const beganMs = performance.now();
       database.exec('COMMIT');
-      const endedMs = performance.now();
-      restsUntilMs = endedMs + Math.min(Math.max((endedMs - beganMs) * restPerCommit, leastRestMs), mostRestMs);
       return { result };
     } catch (error) {
       if (database.isTransaction) database.exec('ROLLBACK');
@@ -43,53 +61,74 @@ export function createGroupCommit(database: DatabaseSync): Commit {
     }
   };
 
-  const oneByOne = (group: readonly Waiting[]) => {
-    for (const { work, resolve, reject } of group) {
-      try {
-        const outcome = inTransaction(work);
-        if ('result' in outcome) resolve(outcome.result);
-        else reject(outcome.failed);
-      } catch (error) {
-        reject(error);
-      }
+  const commitAlone = (one: Waiting): Done[] => {
+    try {
+      const outcome = inTransaction(one.work);
+      return 'failed' in outcome ? refuse([one], outcome.failed) : [{ by: one, result: outcome.result }];
+    } catch (error) {
+      return refuse([one], error);
     }
   };
 
   /** As many as fit into the slice, and one at least. */
-  const flush = () => {
+  const commitSome = (): Done[] => {
     const endsAtMs = performance.now() + sliceMs;
     let count = 0;
     const doSome = () => {
-      const results: unknown[] = [];
-      for (const { work } of waiting) {
+      const done: Done[] = [];
+      for (const one of waiting) {
         count += 1;
-        results.push(work());
+        done.push({ by: one, result: one.work() });
         if (performance.now() > endsAtMs) break;
       }
-      return results;
+      return done;
     };
     try {
       const outcome = inTransaction(doSome);
       const group = waiting.splice(0, count);
-      if ('result' in outcome) for (const [index, { resolve }] of group.entries()) resolve(outcome.result[index]);
-      else if (group.length === 1) group[0]?.reject(outcome.failed);
-      else oneByOne(group);
+      if ('result' in outcome) return outcome.result;
+      return group.length === 1 ? refuse(group, outcome.failed) : group.flatMap(commitAlone);
     } catch (error) {
-      for (const { reject } of waiting.splice(0)) reject(error);
+      return refuse(waiting.splice(0), error);
     }
-    if (waiting.length > 0) schedule();
   };
 
-  const schedule = () => {
-    const restMs = restsUntilMs - performance.now();
-    if (restMs <= 0) setImmediate(flush);
-    else setTimeout(flush, restMs);
+  /** After a sync that failed nobody knows what is on disk: a second one may succeed, and tell nothing of the first. */
+  const breakOff = (done: readonly Done[], error: unknown): void => {
+    brokenBy = { error };
+    failure.reject(error);
+    refuse([...done.map(({ by }) => by), ...waiting.splice(0)], error);
   };
 
-  return <T>(work: () => T) =>
-    new Promise<T>((resolve, reject) => {
-      if (waiting.push({ work, resolve: (value) => resolve(value as T), reject }) === 1) schedule();
-    });
+  const run = async (): Promise<void> => {
+    await turnOfLoop();
+    while (waiting.length > 0) {
+      const done = commitSome();
+      if (done.length === 0) continue;
+      syncing = sync();
+      try {
+        await syncing;
+        for (const { by, result } of done) by.resolve(result);
+      } catch (error) {
+        breakOff(done, error);
+      }
+      syncing = undefined;
+      await sleep(restMs);
+    }
+    running = false;
+  };
+
+  return {
+    commit: <T>(work: () => T) =>
+      new Promise<T>((resolve, reject) => {
+        if (brokenBy !== undefined) return reject(brokenBy.error);
+        waiting.push({ work, resolve: (value) => resolve(value as T), reject });
+        if (!running) void run();
+        running = true;
+      }),
+    onDisk: () => syncing ?? Promise.resolve(),
+    failed: failure.promise,
+  };
 }
 
 /** So many small statements take a few milliseconds. */

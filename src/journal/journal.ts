@@ -10,6 +10,7 @@ import { createOutboxJournal, type OutboxJournal, type RowHash } from './outbox.
 import { createPathHistory, type HistoryOf } from './path-history.ts';
 import { createRelearning, type Relearn } from './relearn.ts';
 import { createStoredObjectsJournal, type StoredObjectsJournal } from './stored-objects.ts';
+import { syncApart } from './write-ahead-log.ts';
 
 /** The daemon's local memory. It survives `kill -9` and power loss; losing it loses no file. */
 export interface Journal extends AsyncDisposable {
@@ -24,6 +25,10 @@ export interface Journal extends AsyncDisposable {
   readonly historyOf: HistoryOf;
   /** For a journal that was lost. */
   readonly relearn: Relearn;
+  /** Resolves once all that can be read now is on disk. */
+  onDisk(): Promise<void>;
+  /** Rejects with a `LocalFailure` once the disk failed to take what was committed: only a new start helps. */
+  readonly failed: Promise<never>;
 }
 
 /** All files that a journal at `path` may consist of. */
@@ -41,31 +46,39 @@ const forgetNumbers = 'BEGIN IMMEDIATE; DELETE FROM chain; UPDATE files SET row_
  */
 export function openJournal({ path, rowHash }: { path: string; rowHash: RowHash }): Journal {
   const { database, origin: found } = openDatabase(path);
-  const isCopy = takeUpLineage(database, path) === 'copy';
-  const origin: JournalOrigin = isCopy && found.kind === 'kept' ? { kind: 'copy' } : found;
-  if (isCopy) database.exec(forgetNumbers);
+  const lineage = takeUpLineage(database, { path, isNew: found.kind === 'new' });
+  const origin = originOf(found, lineage);
+  if (lineage === 'copy') database.exec(forgetNumbers);
   if (database.prepare('SELECT 1 FROM chain').get() === undefined) {
     database.prepare('INSERT INTO chain (id, seq, head) VALUES (?, 0, NULL)').run(uuidv7());
   }
-  const commit = createGroupCommit(database);
+  const log = syncApart(database, path);
+  const { commit, onDisk, failed } = createGroupCommit(database, log.sync);
   const storedObjects = createStoredObjectsJournal(database, commit);
   const multipart = createMultipartJournal(database, commit);
+  const abandonedUploads = createAbandonedUploadsJournal(database, commit);
+  if (origin.kind !== 'kept' && origin.kind !== 'new') abandonedUploads.noteGap(new Date());
   return {
     origin,
     files: createFilesJournal(database, commit),
     storedObjects,
     multipart,
-    abandonedUploads: createAbandonedUploadsJournal(database, commit),
-    outbox: createOutboxJournal(database, commit, { storedObjects, multipart, rowHash }),
+    abandonedUploads,
+    outbox: createOutboxJournal(database, { commit, onDisk }, { storedObjects, multipart, rowHash }),
     emptiedFolders: createEmptiedFoldersJournal(database, commit),
     historyOf: createPathHistory(database),
     relearn: createRelearning(database, commit, storedObjects),
+    onDisk,
+    failed,
     async [Symbol.asyncDispose]() {
-      try {
-        await commit(() => undefined); // whatever was asked for before is on disk
-      } finally {
-        database.close();
-      }
+      await commit(() => undefined).catch(() => undefined); // whatever was asked for before is on disk, or was refused
+      database.close();
+      log.close();
     },
   };
+}
+
+function originOf(found: JournalOrigin, lineage: ReturnType<typeof takeUpLineage>): JournalOrigin {
+  if (lineage === 'copy' && found.kind === 'kept') return { kind: 'copy' };
+  return lineage === 'replacement' ? { kind: 'lost' } : found;
 }

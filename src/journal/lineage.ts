@@ -3,11 +3,15 @@ import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import type { DatabaseSync } from 'node:sqlite';
 
 /**
- * Tells a journal that was restored from an earlier copy. Each start draws a token and notes it twice: in the journal,
- * with the file that the journal then was, and in a file beside it. A copy put in its place has an older token, or is
- * another file. (Where a whole machine went back in time, both are as they were: that cannot be told from here.)
+ * Tells a journal that was restored from an earlier copy, and a new one that begins where another was. Each start draws a
+ * token and notes it twice: in the journal, with the file that the journal then was, and in a file beside it. A copy put
+ * in its place has an older token, or is another file; a new one has none. (Where a whole machine went back in time, both
+ * are as they were: that cannot be told from here.)
  */
-export function takeUpLineage(database: DatabaseSync, path: string): 'continued' | 'copy' {
+export function takeUpLineage(
+  database: DatabaseSync,
+  { path, isNew }: { path: string; isNew: boolean },
+): 'continued' | 'copy' | 'replacement' {
   database.exec('CREATE TABLE IF NOT EXISTS lineage (token TEXT NOT NULL, file TEXT NOT NULL) STRICT');
   const last = database.prepare('SELECT token, file FROM lineage').get();
   const tokens = readTokens(witnessOf(path));
@@ -17,7 +21,7 @@ export function takeUpLineage(database: DatabaseSync, path: string): 'continued'
   } catch {
     // a full disk: what was noted before still holds
   }
-  if (last === undefined) return 'continued';
+  if (last === undefined) return isNew && tokens.length > 0 ? 'replacement' : 'continued';
   const isOlder = tokens.length > 0 && !tokens.includes(String(last['token']));
   return isOlder || last['file'] !== file ? 'copy' : 'continued';
 }

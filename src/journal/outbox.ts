@@ -2,7 +2,7 @@ import type { DatabaseSync } from 'node:sqlite';
 import { v7 as uuidv7 } from 'uuid';
 import type { Disposition, LedgerRow, OutboxRow, OutboxStore } from '../model.ts';
 import { onlyTouched, type QueuedFile } from './file-rows.ts';
-import { type Commit, commitInPieces } from './group-commit.ts';
+import { commitInPieces, type GroupCommit } from './group-commit.ts';
 import { identityFromText } from './identity-text.ts';
 import type { MultipartJournal } from './multipart-uploads.ts';
 import type { StoredContent, StoredObjectsJournal } from './stored-objects.ts';
@@ -27,7 +27,7 @@ export type OutboxJournal = ReturnType<typeof createOutboxJournal>;
 
 export function createOutboxJournal(
   database: DatabaseSync,
-  commit: Commit,
+  { commit, onDisk }: Pick<GroupCommit, 'commit' | 'onDisk'>,
   rooms: { storedObjects: StoredObjectsJournal; multipart: MultipartJournal; rowHash: RowHash },
 ) {
   const chain = database.prepare('SELECT id, seq, head FROM chain');
@@ -92,6 +92,8 @@ export function createOutboxJournal(
         json: String(row['row']),
       }));
     },
+    // a row that the ledger has and the journal lost would fork the chain
+    onDisk,
     async recorded(rows) {
       try {
         const sent = await commitInPieces(commit, rows, ({ position, fileId }) => {

@@ -185,11 +185,11 @@ function describe(error: unknown): string {
 }
 
 function unreachableHint(error: unknown, target: LedgerTarget): string {
-  const waits = 'Uploads go on and their rows wait in the local journal.';
-  if (isSocketFolder(target.host)) return `${waits} Check that Postgres runs and has its socket there.`;
+  const waits = 'The daemon goes on uploading; its rows wait in the local journal.';
+  if (isSocketFolder(target.host)) return `Check that Postgres runs and has its socket there. ${waits}`;
   if (codeOf(error) === 'ENOTFOUND')
-    return `${waits} No address is known for that name: check ledger.host and the resolver.`;
-  return `${waits} Check that the database runs and that its firewall or security group lets this machine in.`;
+    return `No address is known for that name: check ledger.host and the resolver. ${waits}`;
+  return `Check that the database runs and that its firewall or security group lets this machine in. ${waits}`;
 }
 
 function busyHint(error: unknown): string {

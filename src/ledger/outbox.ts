@@ -84,6 +84,7 @@ export function createOutbox(options: OutboxOptions): Outbox {
         // Replaced before the store is asked: a wake that comes meanwhile is seen by the next round.
         woken = Promise.withResolvers();
         const rows = await journal(() => store.next(batchSize));
+        await journal(() => store.onDisk());
         if (rows.length > 0) await send(rows);
         else {
           outage.over();

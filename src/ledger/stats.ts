@@ -44,17 +44,18 @@ export interface Percentiles {
 const bucketsPerE = 20;
 const bucketOf = (value: string) => `floor(ln(${value}) * ${bucketsPerE})::int2`;
 
-const secondsBetween = (from: string, to: string) => `date_part('epoch', ${to}) - date_part('epoch', ${from})`;
-
-/** By day and status. All that is read here and in the histograms stands in the index `uploads_recorded_at`. */
+/**
+ * By day and status. All that is read here and in the histograms stands in the index `uploads_recorded_at`. What is done
+ * for each row takes longer than to read it: `date_bin` and a difference of times cost a fraction of `date_part`.
+ */
 const dayFigures = (where: string) => `
-  SELECT floor(date_part('epoch', recorded_at) / 86400)::int AS day, status, count(*) AS files,
-         sum(size_bytes::float8) AS bytes, max(${secondsBetween('uploaded_at', 'recorded_at')}) AS longest
+  SELECT date_bin('1 day', recorded_at, 'epoch') AS midnight, status, count(*) AS files,
+         sum(size_bytes)::float8 AS bytes, date_part('epoch', max(recorded_at - uploaded_at)) AS longest
     FROM dropledger.uploads WHERE ${where} GROUP BY 1, 2`;
 
 interface DayFigure {
-  /** Days since 1970. */
-  readonly day: number;
+  /** ISO 8601; days begin at midnight UTC, as the epoch did. */
+  readonly midnight: string;
   readonly status: string;
   readonly files: number;
   readonly bytes: number;
@@ -66,7 +67,10 @@ interface DayFigure {
  * began: nothing that happens to files depends on it.
  */
 const enoughFiles = 20_000;
-const everyNth = (n: number) => (n <= 1 ? '' : `AND date_part('milliseconds', started_at)::int % ${n} = 0`);
+const everyNth = (n: number) =>
+  n <= 1 ? '' : `AND date_bin('${n} ms', started_at, 'epoch') = date_bin('1 ms', started_at, 'epoch')`;
+
+const secondsBetween = (from: string, to: string) => `greatest(date_part('epoch', ${to} - ${from}), 0.001)`;
 
 /** One pass for all of them. A percentile by sorting would take as long for each. OFFSET 0: compute each value once. */
 const histograms = (where: string, nth: number) => `
@@ -76,8 +80,8 @@ const histograms = (where: string, nth: number) => `
              ${bucketOf('recording_seconds')} AS recording
         FROM (
           SELECT size_bytes::float8 AS bytes,
-                 greatest(${secondsBetween('started_at', 'uploaded_at')}, 0.001) AS seconds,
-                 greatest(${secondsBetween('uploaded_at', 'recorded_at')}, 0.001) AS recording_seconds
+                 ${secondsBetween('started_at', 'uploaded_at')} AS seconds,
+                 ${secondsBetween('uploaded_at', 'recorded_at')} AS recording_seconds
             FROM dropledger.uploads WHERE status = 'uploaded' AND ${where} ${everyNth(nth)} OFFSET 0
         ) AS measured
     ) AS placed
@@ -148,8 +152,8 @@ export async function readSizes(pool: LedgerPool, filter: LedgerFilter, signal?:
 
 function daysOf(figures: readonly DayFigure[]): DayStats[] {
   const days = new Map<string, DayStats>();
-  for (const { day: number, status, files, bytes, longest } of figures) {
-    const day = new Date(number * 86_400_000).toISOString().slice(0, 10);
+  for (const { midnight, status, files, bytes, longest } of figures) {
+    const day = midnight.slice(0, 10);
     const known = days.get(day) ?? { day, uploaded: 0, duplicates: 0, failed: 0, bytes: 0, longestRecordingSeconds: 0 };
     days.set(day, {
       ...known,

@@ -9,6 +9,7 @@ import { expectInvariants } from '../support/daemon-invariants.ts';
 import { runProgram } from '../support/daemon-program.ts';
 import { makeWorkplace, type Workplace } from '../support/daemon-workplace.ts';
 import { watchedSteps } from '../support/faults/die-at-point.ts';
+import { failingSyncs } from '../support/faults/failing-sync.ts';
 import { expectNothingLost } from '../support/faults/nothing-lost.ts';
 import { usePostgres } from '../support/postgres.ts';
 
@@ -21,8 +22,9 @@ const damages: readonly (readonly [
   level: 'info' | 'error',
   damage: (journal: string) => Promise<void>,
 ])[] = [
-  ['lost', 'info', (journal) => removeAll(journal)],
-  ['cut to nothing', 'info', (journal) => removeAll(journal).then(() => writeFile(journal, ''))],
+  ['lost with all that lay beside it', 'info', (journal) => removeAll(journal)],
+  ['lost', 'error', (journal) => rm(journal)],
+  ['cut to nothing', 'error', (journal) => writeFile(journal, '')],
   ['cut in half', 'error', async (journal) => truncate(journal, ((await stat(journal)).size >> 13) << 12)],
   [
     'garbage from its first byte on',
@@ -48,11 +50,9 @@ test.each(damages)('the journal is %s', async (_how, level, damage) => {
     { level, message: expect.stringContaining('a new one begins') },
   ]);
   await expectNothingLost(place);
-  if (level === 'error') {
-    const said = daemon.named('journal-reset')[0];
-    expect((await stat(String(said?.['moved_to']))).isFile()).toBe(true);
-    expect(said?.['hint']).toContain('journal rebuild');
-  }
+  const said = daemon.named('journal-reset')[0];
+  if (level === 'error') expect(said?.['hint']).toContain('journal rebuild');
+  if (said?.message?.includes('corrupt')) expect((await stat(String(said['moved_to']))).isFile()).toBe(true);
 });
 
 /** Files in every state that a journal can know: not uploaded, stored and not recorded, recorded and not moved. */
@@ -131,6 +131,28 @@ async function stop(daemon: Daemon): Promise<void> {
   await daemon.exited;
 }
 
+test.each(damages)(
+  'the journal is %s, a new version is dropped, and the answer to its put is lost: what lay there is not taken for it',
+  async (_how, _level, damage) => {
+    await using place = await makeWorkplace({ postgres });
+    const first = await place.start();
+    await place.drop('report.txt', 'the earlier version');
+    await expectInvariants(place);
+    await stop(first);
+    await foldIntoOneFile(place);
+    await damage(journalOf(place));
+    place.store.faults = ({ operation, key, attempt }) =>
+      operation === 'PutObject' && key === 'in/report.txt' && attempt === 2 ? { kind: 'reset-before' } : undefined;
+    await place.drop('report.txt', 'the new version');
+    await place.start();
+    const rows = await expectNothingLost(place);
+    expect(rows.map(({ object_key }) => object_key)).toEqual([
+      'in/report.txt',
+      `in/report~${sha256Of('the new version').slice(0, 8)}.txt`,
+    ]);
+  },
+);
+
 const rebuild = ({ configFile, database, env }: Workplace, ...more: string[]) => {
   const login = ['--user', 'dropledger_reader', '--password-file', database.reader.passwordFile ?? ''];
   return runProgram(['journal', 'rebuild', '--config', configFile, ...login, ...more], env);
@@ -189,4 +211,14 @@ test('journal rebuild says so where the ledger has nothing of this host', async 
   const { code, stdout } = await rebuild(place, '--host', 'another-host');
   expect(code).toBe(0);
   expect(stdout).toMatch(/no rows of another-host/);
+});
+
+test('the disk of the journal takes no more: the daemon ends, says so, and the next start goes on', async () => {
+  await using place = await makeWorkplace({ postgres, config: { dropFolder: { settleMs: 20 } } });
+  for (let file = 0; file < 20; file += 1) await place.drop(`${file}.txt`, `content ${file}`);
+  const first = place.spawn(failingSyncs(4));
+  expect(await first.exited).toEqual({ code: 1, signal: null });
+  expect(first.output()).toContain('cannot be written to disk: EIO');
+  await place.start();
+  await expectInvariants(place);
 });

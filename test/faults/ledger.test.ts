@@ -86,7 +86,7 @@ const faults: readonly Fault[] = [
     async mendIt({ link }) {
       link.mode = 'pass';
     },
-    says: { level: 'warning', error: /can't be reached/, hint: /Uploads go on/ },
+    says: { level: 'warning', error: /can't be reached/, hint: /goes on uploading/ },
   },
   {
     what: 'keeps every connection open and says nothing any more',
@@ -96,7 +96,7 @@ const faults: readonly Fault[] = [
     async mendIt({ link }) {
       link.mode = 'pass';
     },
-    says: { level: 'warning', error: /can't be reached/, hint: /Uploads go on/ },
+    says: { level: 'warning', error: /can't be reached/, hint: /goes on uploading/ },
   },
   {
     what: 'is read-only',

@@ -152,6 +152,23 @@ describe('the way to the store', () => {
     expect([...daemon.named('paused'), ...daemon.named('retrying')]).toEqual([]);
   });
 
+  test.concurrent('goes silent in the middle of a body, every socket left open: given up after a minute, then sent again', async () => {
+    await using linked = await makeLinked('http', { config: { s3: { partSizeMiB: 5, concurrency: 1 } } });
+    const { place, link } = linked;
+    link.bytesPerSecond = 2 * mebibyte;
+    const daemon = await place.start();
+    await place.drop('large.bin', Buffer.alloc(threeParts, 'large'));
+    await vi.waitFor(() => expect(place.store.count('UploadPart')).toBe(1), { timeout: 30_000 });
+    link.mode = 'silent';
+    const connections = link.connections;
+    await vi.waitFor(() => expect(link.connections).toBeGreaterThan(connections), { timeout: 100_000, interval: 200 });
+    link.mode = 'pass';
+    link.bytesPerSecond = undefined;
+    await expectInvariants(place, { patienceMs: 100_000 });
+    expect(place.store.count('UploadPart')).toBe(3);
+    expect([...daemon.named('paused'), ...daemon.named('retrying')]).toEqual([]);
+  }, 240_000);
+
   const cutAndMended = async (
     { place, link }: { place: Workplace; link: NetworkLink },
     daemon: Daemon,

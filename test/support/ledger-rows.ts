@@ -62,6 +62,7 @@ export function rowsInMemory(...initial: LedgerRow[]): RowsInMemory {
       }
     },
     next: (limit) => store.waiting.slice(0, limit),
+    onDisk: async () => {},
     async recorded(rows) {
       for (const row of rows) remove(row);
       store.recordedIds.push(...rows.map(({ id }) => id));

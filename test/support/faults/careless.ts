@@ -1,6 +1,6 @@
 /**
  * Loaded into the daemon before its own code, to prove that the tests of power loss can fail: leaves out the sync of
- * folders, or lets SQLite leave out its own.
+ * folders, or that of the journal.
  */
 import fs from 'node:fs';
 import module from 'node:module';
@@ -14,15 +14,18 @@ export const carelessOf = (what: 'folders' | 'journal'): Readonly<Record<string,
   [variable]: what,
 });
 
+const nothing = Object.assign((_fd: number, done: fs.NoParamCallback) => setImmediate(done, null), {
+  __promisify__: async () => undefined,
+});
 if (process.env[variable] === 'folders') {
-  fs.fsync = Object.assign((_fd: number, done: fs.NoParamCallback) => setImmediate(done, null), {
-    __promisify__: async () => undefined,
-  });
+  fs.fsync = nothing;
   module.syncBuiltinESMExports();
 }
 if (process.env[variable] === 'journal') {
+  fs.fdatasync = nothing;
+  module.syncBuiltinESMExports();
   const { exec } = DatabaseSync.prototype;
   DatabaseSync.prototype.exec = function (sql) {
-    exec.call(this, sql.replace('synchronous = FULL', 'synchronous = OFF'));
+    exec.call(this, sql.replace(/synchronous = \w+/, 'synchronous = OFF'));
   };
 }

@@ -76,6 +76,7 @@ function watchFiles(pass: Pass): void {
     rmdir: () => 'rmdir',
     mkdir: () => 'mkdir',
     fsync: () => 'fsync',
+    fdatasync: () => 'journal sync',
     open: ([, flags]) => (typeof flags === 'number' && (flags & fs.constants.O_CREAT) !== 0 ? 'create' : undefined),
     writeFile: () => 'write reason',
   };

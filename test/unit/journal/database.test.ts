@@ -60,7 +60,7 @@ test('a journal that was cut to nothing is told to be lost', async () => {
   await withFiles(path, 1);
   await truncate(path, 0);
   await using journal = open(path);
-  expect(journal.origin).toEqual({ kind: 'new' });
+  expect(journal.origin).toEqual({ kind: 'lost' });
 });
 
 test('what was committed is there after a kill -9', async () => {

@@ -8,7 +8,7 @@ function numbers(path = ':memory:') {
   const database = new DatabaseSync(path, { timeout: 0 });
   database.exec('CREATE TABLE IF NOT EXISTS numbers (number INTEGER UNIQUE) STRICT');
   const insert = database.prepare('INSERT INTO numbers VALUES (?)');
-  const commit = createGroupCommit(database);
+  const { commit } = createGroupCommit(database, async () => undefined);
   return {
     database,
     add: (number: number) => commit(() => Number(insert.run(number).lastInsertRowid)),
@@ -36,7 +36,7 @@ test('one that fails undoes none of the others', async () => {
 
 test('one that fails half-way leaves nothing of itself', async () => {
   using table = numbers();
-  const commit = createGroupCommit(table.database);
+  const { commit } = createGroupCommit(table.database, async () => undefined);
   const half = commit(() => {
     table.database.exec('INSERT INTO numbers VALUES (1)');
     throw new Error('half-way');
@@ -50,7 +50,7 @@ test('a full disk refuses all of a group, and the next group goes on when there 
   using table = numbers(folder.at('numbers.db'));
   const pages = Number(table.database.prepare('PRAGMA page_count').get()?.['page_count']);
   table.database.exec(`CREATE TABLE blobs (bytes BLOB) STRICT; PRAGMA max_page_count = ${pages + 1}`);
-  const commit = createGroupCommit(table.database);
+  const { commit } = createGroupCommit(table.database, async () => undefined);
   const fill = () => commit(() => table.database.exec('INSERT INTO blobs VALUES (zeroblob(100000))'));
   const results = await Promise.allSettled([fill(), fill()]);
   expect(results.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
@@ -75,7 +75,7 @@ test('a database that is locked refuses a group once, not once a caller', async 
 
 test('what takes long is done in slices: the first is on disk before the last begins', async () => {
   using table = numbers();
-  const commit = createGroupCommit(table.database);
+  const { commit } = createGroupCommit(table.database, async () => undefined);
   const told: string[] = [];
   const slow = (name: string) => async () => {
     await commit(() => {
@@ -90,10 +90,44 @@ test('what takes long is done in slices: the first is on disk before the last be
 
 test('many items are done in pieces, and their sum is told', async () => {
   using table = numbers();
-  const commit = createGroupCommit(table.database);
+  const { commit } = createGroupCommit(table.database, async () => undefined);
   const insert = table.database.prepare('INSERT INTO numbers VALUES (?)');
   const items = Array.from({ length: 1000 }, (_, number) => number);
   expect(await commitInPieces(commit, items, (number) => Number(insert.run(number).changes))).toBe(1000);
   await expect(commitInPieces(commit, [2000, 0], (number) => Number(insert.run(number).changes))).rejects.toThrow();
   expect(table.all()).toEqual(items);
+});
+
+test('a caller is told once its work is on disk, and what comes meanwhile waits for the next sync', async () => {
+  using table = numbers();
+  const told: string[] = [];
+  const syncs: PromiseWithResolvers<void>[] = [];
+  const { commit, onDisk } = createGroupCommit(table.database, () => {
+    syncs.push(Promise.withResolvers());
+    return syncs.at(-1)?.promise ?? Promise.resolve();
+  });
+  const first = commit(() => 1).then(() => told.push('first'));
+  await expect.poll(() => syncs.length).toBe(1);
+  const second = commit(() => 2).then(() => told.push('second'));
+  const readNow = onDisk().then(() => told.push('what was read'));
+  expect(told).toEqual([]);
+  syncs[0]?.resolve();
+  await Promise.all([first, readNow]);
+  await expect.poll(() => syncs.length).toBe(2);
+  expect(told).not.toContain('second');
+  syncs[1]?.resolve();
+  await second;
+});
+
+test('after a sync that failed every commit is refused, and it is told', async () => {
+  using table = numbers();
+  let syncs = 0;
+  const { commit, failed } = createGroupCommit(table.database, async () => {
+    syncs += 1;
+    throw new Error('EIO');
+  });
+  await expect(commit(() => 1)).rejects.toThrow('EIO');
+  await expect(failed).rejects.toThrow('EIO');
+  await expect(commit(() => 2)).rejects.toThrow('EIO');
+  expect(syncs).toBe(1);
 });

@@ -42,6 +42,20 @@ test('a copy of all that there was, as other files, is told', async () => {
   expect(await startOnce(path)).toBe('copy');
 });
 
+test('a journal that is gone, with its witness still there, was lost: the new one knows that it does not know all', async () => {
+  const { folder, path } = await withCopy();
+  await using _folder = folder;
+  await rm(path);
+  {
+    await using journal = openJournal({ path, rowHash });
+    expect([journal.origin.kind, journal.abandonedUploads.hasGap()]).toEqual(['lost', true]);
+  }
+  await using journal = openJournal({ path, rowHash });
+  expect([journal.origin.kind, journal.abandonedUploads.hasGap()]).toEqual(['kept', true]);
+  await journal.abandonedUploads.prune(new Date(Date.now() + 1000));
+  expect(journal.abandonedUploads.hasGap()).toBe(false);
+});
+
 test('a journal that was moved, or whose witness was lost, is the same one', async () => {
   const { folder, path } = await withCopy();
   await using _folder = folder;

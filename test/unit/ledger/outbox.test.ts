@@ -231,7 +231,7 @@ test('what is wrong with the ledger shows at start, before there is a row, and t
     },
     async record() {},
   };
-  const store = { next: () => [], recorded: async () => {}, setAside: async () => {} };
+  const store = { next: () => [], onDisk: async () => {}, recorded: async () => {}, setAside: async () => {} };
   await using _outbox = createOutbox({ store, ledger, log, countWaiting: () => 0, delayMs: () => 1 });
   expect((await log.first('ledger-down')).fields).toMatchObject({ error: 'connection refused', rows_waiting: 0 });
   isUp = true;
