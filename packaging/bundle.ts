@@ -2,7 +2,7 @@
  * What `npm run build` makes: the program in plain JavaScript, in a few files. One file a package of a hundred modules
  * halves the start of the program against a clone, and takes a tenth of the memory less.
  */
-import { copyFile, cp, mkdir, readdir, rm } from 'node:fs/promises';
+import { copyFile, cp, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type OutputChunk, rolldown } from 'rolldown';
@@ -28,19 +28,26 @@ export async function bundle(folder: string): Promise<Bundle> {
       throw new Error(log.message); // a warning of a bundler is a program that fails later
     },
   });
-  const { output } = await build.write({
-    dir: folder,
+  const { output } = await build.generate({
     format: 'esm',
+    // Node keeps the text of a program in memory, spaces included: without them it is 4 MB less. Names stay, for stack traces.
+    minify: { compress: true, mangle: false, codegen: true },
     // An upgrade replaces files under a running daemon. What it loads after that must not be found rather than be the
     // next release's: so the names of chunks tell their content.
     chunkFileNames: '[name]-[hash].js',
     comments: { legal: false, annotation: false, jsdoc: false },
   });
   await build.close();
-  await copyDataFiles(folder);
   const chunks = output.filter((file): file is OutputChunk => file.type === 'chunk');
+  await mkdir(folder, { recursive: true });
+  for (const { fileName, code } of chunks) await writeFile(join(folder, fileName), inAscii(code));
+  await copyDataFiles(folder);
   return { packages: packagesOf(chunks.flatMap((chunk) => chunk.moduleIds)) };
 }
+
+/** One character beyond Latin-1 doubles what the text of its file takes in memory. */
+const inAscii = (code: string): string =>
+  code.replace(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
 
 /**
  * Modules look for their data beside themselves, and all of them are in one folder now.
