@@ -6,6 +6,7 @@ import Dispatcher from 'undici/lib/dispatcher/dispatcher.js';
 import EnvHttpProxyAgent from 'undici/lib/dispatcher/env-http-proxy-agent.js';
 import { ConfigError, messageOf } from './errors.ts';
 import { type Exchange, exchange } from './http-exchange.ts';
+import { renewConnections } from './renewed-connections.ts';
 import { createSdkRequestHandler, type SdkRequestHandler } from './sdk-request-handler.ts';
 
 // as undici's own index does
@@ -38,7 +39,7 @@ export async function createNetwork({
 }: NetworkOptions): Promise<Network> {
   const secureContext = await trustedContext(env['AWS_CA_BUNDLE']);
   const tls = { timeout: connectTimeoutMs, ...(secureContext === undefined ? {} : { secureContext }) };
-  const dispatcher = new EnvHttpProxyAgent({
+  const options = {
     httpProxy: env['http_proxy'] ?? env['HTTP_PROXY'] ?? '',
     httpsProxy: env['https_proxy'] ?? env['HTTPS_PROXY'] ?? '',
     noProxy: withMetadataServices(env['no_proxy'] ?? env['NO_PROXY'] ?? ''),
@@ -47,12 +48,13 @@ export async function createNetwork({
     connect: tls,
     requestTls: tls,
     proxyTls: tls,
-  });
+  };
+  const opened = renewConnections(() => new EnvHttpProxyAgent(options));
   return {
-    exchange: (request) => exchange(dispatcher, { stallMs, ...request }),
-    sdkRequestHandler: createSdkRequestHandler(dispatcher, stallMs),
+    exchange: (request) => opened.send((dispatcher) => exchange(dispatcher, { stallMs, ...request })),
+    sdkRequestHandler: createSdkRequestHandler(opened.send, stallMs),
     stallMs,
-    [Symbol.asyncDispose]: () => dispatcher.destroy(),
+    [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose](),
   };
 }
 

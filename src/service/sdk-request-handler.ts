@@ -1,6 +1,6 @@
 import type { HttpHandlerOptions, HttpRequest, HttpResponse, RequestHandler } from '@smithy/types';
-import type { Dispatcher } from 'undici';
 import { encodeUriSegment, startExchange } from './http-exchange.ts';
+import type { RenewedConnections } from './renewed-connections.ts';
 
 export interface SdkRequestHandler extends RequestHandler<HttpRequest, HttpResponse, HttpHandlerOptions> {
   /** The SDK asks for these; there is nothing that may be set from outside. */
@@ -9,14 +9,14 @@ export interface SdkRequestHandler extends RequestHandler<HttpRequest, HttpRespo
 }
 
 /**
- * Lets a client of AWS's SDK send by the dispatcher that everything else uses, so that proxies, certificate authorities
+ * Lets a client of AWS's SDK send by the connections that everything else uses, so that proxies, certificate authorities
  * and time-outs are the same. `requestTimeout` of a call is how long its answer may take.
  */
-export function createSdkRequestHandler(dispatcher: Dispatcher, stallMs: number): SdkRequestHandler {
+export function createSdkRequestHandler(send: RenewedConnections['send'], stallMs: number): SdkRequestHandler {
   return {
     metadata: { handlerProtocol: 'http/1.1' },
     async handle(request, { abortSignal, requestTimeout } = {}) {
-      const answer = await startExchange(dispatcher, {
+      const exchange = {
         origin: originOf(request),
         path: pathAndQueryOf(request),
         method: request.method,
@@ -25,7 +25,8 @@ export function createSdkRequestHandler(dispatcher: Dispatcher, stallMs: number)
         signal: abortSignal as AbortSignal | undefined,
         stallMs,
         ...(requestTimeout ? { answerMs: requestTimeout } : {}),
-      });
+      };
+      const answer = await send((dispatcher) => startExchange(dispatcher, exchange));
       return { response: { statusCode: answer.statusCode, headers: flat(answer.headers), body: answer.body } };
     },
     updateHttpClientConfig() {},

@@ -29,7 +29,6 @@ const settings = {
   max_wal_size: '8GB',
   random_page_cost: 1.1,
   max_connections: 200,
-  jit: 'off',
 };
 /** Nothing of a generation is worth keeping if the machine stops in the middle of it. */
 const haste = { fsync: 'off', full_page_writes: 'off', synchronous_commit: 'off', autovacuum: 'off' };
@@ -131,7 +130,8 @@ SELECT uuidv7(at - now()), uuidv7(at - now() - interval '2 s'), host, 'default',
        CASE WHEN i % 500 = 0 THEN (ARRAY['the object key would have 1100 bytes, 76 more than S3 takes',
          'the name is not valid UTF-8, as object keys must be',
          'the key "inbox/' || path || '" exists in the bucket with other content'])[1 + i / 500 % 3] END,
-       CASE WHEN i % 50 = 7 THEN uuidv7(at - now() - interval '1 day') END, 1, at - interval '4 s', at - interval '2 s',
+       CASE WHEN i % 50 = 7 THEN uuidv7(at - now() - interval '1 day') END, 1, at - interval '4 s',
+       at - (2 + random() / 2) * interval '1 s',
        CASE WHEN stored THEN at - interval '0.3 s' - greatest(0, 1.5 - size / 1e8) * random() * interval '1 s' END, at,
        'arn:aws:sts::123456789012:assumed-role/dropledger/i-0123456789abcdef0', '0.1.0',
        ('00000000-0000-4000-8000-' || lpad((i % 100)::text, 12, '0'))::uuid, i / 100 + 1,

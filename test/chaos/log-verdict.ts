@@ -31,7 +31,8 @@ function judgeOutages(lines: readonly LogLine[]): string[] {
 }
 
 function judgeRepetition(lines: readonly LogLine[]): string[] {
-  const kinds = Map.groupBy(lines, ({ event, path, folder, error, message }) =>
+  const others = lines.filter(({ event }) => !oncePerRow.has(event));
+  const kinds = Map.groupBy(others, ({ event, path, folder, error, message }) =>
     JSON.stringify([event, path ?? folder, String(error ?? '').replace(/\(request \w+\)/, ''), message]),
   );
   return [...kinds]

@@ -3,7 +3,8 @@ import { pathFromText, textOf } from '../../src/service/path-bytes.ts';
 import { type ObjectOwner, ownerOf, type Store } from '../support/daemon-store.ts';
 import type { Row } from '../support/daemon-workplace.ts';
 import type { KnownFiles } from './known-files.ts';
-import { eachOf, type Find, filesByOccurrence, idMark, keyOf, keyOfOccurrence } from './occurrences.ts';
+import { conflictsIn, eachOf, type Find, filesByOccurrence, idMark, keyOf, keyOfOccurrence } from './occurrences.ts';
+import type { Settings } from './plan.ts';
 import { pathOfRow } from './row-verdict.ts';
 
 /**
@@ -13,12 +14,16 @@ import { pathOfRow } from './row-verdict.ts';
 export async function judgeObjects(
   store: Store,
   rows: readonly Row[],
-  known: KnownFiles,
+  { known, onConflict }: { readonly known: KnownFiles; readonly onConflict: Settings['onConflict'] },
   find: Find,
 ): Promise<string[]> {
   using owner = ownerOf(store);
   const sizes = await owner.sizes();
-  const recorded = recordedKeys(rows, store.prefix, sizes, find);
+  const recorded = recordedKeys(rows, { prefix: store.prefix, onConflict, sizes }, find);
+  for (const [row] of conflictsIn(rows).values()) {
+    if (row !== undefined && !keysOf(row, store.prefix, onConflict).some((key) => sizes.has(key)))
+      find(`${row.path}: failed, the key being taken, and nothing is there`);
+  }
   const unrecorded: string[] = [];
   const isExcused = excuses(known, store.prefix);
   await eachOf([...sizes.keys()], 4, async (key) => {
@@ -34,26 +39,36 @@ export async function judgeObjects(
   return unrecorded;
 }
 
-function recordedKeys(rows: readonly Row[], prefix: string, sizes: ReadonlyMap<string, number>, find: Find) {
+interface Bucket {
+  readonly prefix: string;
+  readonly onConflict: Settings['onConflict'];
+  readonly sizes: ReadonlyMap<string, number>;
+}
+
+/** The row of each key; where objects are overwritten, the last one. */
+function recordedKeys(rows: readonly Row[], { prefix, onConflict, sizes }: Bucket, find: Find) {
   const recorded = new Map<string, Row>();
   for (const row of rows) {
     if (row.status !== 'uploaded') continue;
     const key = String(row.object_key);
     const other = recorded.get(key);
-    if (other !== undefined) find(`${key}: two rows are uploaded under this key: ${row.id} and ${other.id}`);
+    if (other !== undefined && onConflict !== 'overwrite')
+      find(`${key}: two rows are uploaded under this key: ${row.id} and ${other.id}`);
     recorded.set(key, row);
+    if (!keysOf(row, prefix, onConflict).includes(key)) find(`${key}: nobody could predict this key of ${row.path}`);
+  }
+  for (const [key, row] of recorded) {
     if (sizes.get(key) !== row.size_bytes)
       find(`${key}: ${sizes.get(key)} bytes in the bucket, ${row.size_bytes} in the ledger`);
-    if (!keysOf(row, prefix).includes(key)) find(`${key}: nobody could predict this key of ${row.path}`);
   }
   return recorded;
 }
 
-function keysOf(row: Row, prefix: string): string[] {
+function keysOf(row: Row, prefix: string, onConflict: Settings['onConflict']): string[] {
   const named = objectKey({ prefix, path: pathOfRow(row) });
-  return 'key' in named
-    ? [named.key, conflictKey(named.key, String(row.sha256)), conflictKeyById(named.key, row.id)]
-    : [];
+  if (!('key' in named)) return [];
+  const { key } = named;
+  return onConflict === 'keep-both' ? [key, conflictKey(key, String(row.sha256)), conflictKeyById(key, row.id)] : [key];
 }
 
 /** What is wrong with an object that has no row; undefined where nothing can be promised about it. */

@@ -1,5 +1,6 @@
 /** Which known file a row, an object or a file in the archive can be of. */
 import { textOf } from '../../src/service/path-bytes.ts';
+import type { Row } from '../support/daemon-workplace.ts';
 import type { KnownFile, KnownFiles, Occurrence } from './known-files.ts';
 
 /** Takes what is wrong, as a sentence. */
@@ -29,6 +30,16 @@ export function filesByOccurrence(known: KnownFiles): Map<string, KnownFile[]> {
   }
   return found;
 }
+
+/** Under `onConflict: fail`: why a file is in quarantine that nothing is wrong with. */
+export const keyTaken = /exists in the bucket with other content/;
+
+/** Rows of files that were put into quarantine because their key was taken, by path. */
+export const conflictsIn = (rows: readonly Row[]): Map<string, Row[]> =>
+  Map.groupBy(
+    rows.filter(({ status, error }) => status === 'failed' && keyTaken.test(String(error))),
+    ({ path }) => withoutId(path),
+  );
 
 export const describe = ({ id, last, occurrences, fate, isLate }: KnownFile): string =>
   `file ${id}, ${last.size} bytes, ${last.sha256.slice(0, 8)}, ${occurrences.length} states, ${fate}${isLate ? ', late' : ''}`;

@@ -4,6 +4,9 @@ import { type Trouble, troublesFor } from './trouble-plan.ts';
 import { type WriterAct, writersFor } from './writer-plan.ts';
 
 export interface Settings {
+  readonly onConflict: 'keep-both' | 'overwrite' | 'fail';
+  /** `key`: a long-lived one. `session`: a temporary one in the file. `agent`: short sessions, handed out by HTTP. */
+  readonly login: 'key' | 'session' | 'agent';
   readonly afterUpload: 'archive' | 'delete' | 'keep';
   readonly engine: 'native' | 'lib-storage';
   readonly settleMs: number;
@@ -36,7 +39,7 @@ export interface PlanOptions {
 
 export function makePlan({ seed, minutes, ownStore }: PlanOptions): Plan {
   const random = createRandom(seed);
-  const settings = settingsFrom(random);
+  const settings = settingsFrom(random, ownStore);
   const durationMs = minutes * 60_000;
   return {
     ...{ seed, minutes, settings },
@@ -45,11 +48,17 @@ export function makePlan({ seed, minutes, ownStore }: PlanOptions): Plan {
   };
 }
 
-const settingsFrom = (random: Random): Settings => ({
+const settingsFrom = (random: Random, ownStore: boolean): Settings => ({
+  onConflict: random.weighted([
+    [4, 'keep-both'],
+    [2, 'overwrite'],
+    [2, 'fail'],
+  ]),
+  login: ownStore ? random.pick(['key', 'session', 'agent']) : 'key',
   afterUpload: random.weighted([
-    [6, 'archive'],
-    [2, 'delete'],
-    [2, 'keep'],
+    [4, 'archive'],
+    [3, 'delete'],
+    [3, 'keep'],
   ]),
   engine: random.weighted([
     [3, 'native'],

@@ -3,6 +3,7 @@ import { startCeph } from '../support/ceph.ts';
 import type { LocalStore, Store } from '../support/daemon-store.ts';
 import { makeWorkplace, makeWorkplaceAt, type Workplace } from '../support/daemon-workplace.ts';
 import { startTestPostgres, type TestPostgres } from '../support/postgres.ts';
+import { createLogin, type Login } from './login.ts';
 import { type NetworkWeather, startNetworkWeather } from './network-weather.ts';
 import type { Settings } from './plan.ts';
 import { partSizeMiB } from './writer-plan.ts';
@@ -12,6 +13,8 @@ export interface Stage extends AsyncDisposable {
   readonly postgres: Pick<TestPostgres, 'start' | 'stop'>;
   readonly s3Server: { stop(): Promise<unknown>; start(): Promise<unknown> };
   readonly network: { readonly s3: NetworkWeather; readonly ledger: NetworkWeather };
+  /** Undefined where the store is not the project's own. */
+  readonly login: Login | undefined;
   /** For the daemon. */
   readonly env: Readonly<Record<string, string>>;
 }
@@ -19,17 +22,18 @@ export interface Stage extends AsyncDisposable {
 /** With Ceph's gateway, or the project's own endpoint. */
 export async function makeStage(settings: Settings, { ceph }: { readonly ceph: boolean }): Promise<Stage> {
   await using opened = new AsyncDisposableStack();
-  const { afterUpload, settleMs, rescanSeconds, engine, concurrency } = settings;
+  const { afterUpload, settleMs, rescanSeconds, engine, concurrency, onConflict } = settings;
   const postgres = opened.use(await startTestPostgres({ tcp: true }));
   const config = {
     dropFolder: { afterUpload, settleMs, rescanSeconds },
-    s3: { engine, concurrency, partSizeMiB },
+    s3: { engine, concurrency, partSizeMiB, onConflict },
   };
-  const { place, s3Server } = await (ceph ? withCeph() : withOwnEndpoint());
+  const { place, s3Server, login } = await (ceph ? withCeph() : withOwnEndpoint());
 
   async function withOwnEndpoint() {
     const place = opened.use(await makeWorkplace({ postgres, config, onDisk: true }));
-    return { place, s3Server: place.store };
+    const login = opened.use(await createLogin({ kind: settings.login, store: place.store, home: place.home }));
+    return { place, s3Server: place.store, login };
   }
 
   async function withCeph() {
@@ -38,7 +42,7 @@ export async function makeStage(settings: Settings, { ceph }: { readonly ceph: b
     await gateway.createBucket('chaos');
     const store: Store = { url, region, bucket: 'chaos', prefix: 'in/', owner, writer };
     const place = opened.use(await makeWorkplaceAt(store, { postgres, config }));
-    return { place, s3Server: { stop: gateway.restartGateway, start: async () => undefined } };
+    return { place, s3Server: { stop: gateway.restartGateway, start: async () => undefined }, login: undefined };
   }
 
   const s3Port = Number(new URL(place.store.url).port);
@@ -46,10 +50,10 @@ export async function makeStage(settings: Settings, { ceph }: { readonly ceph: b
   const ledger = opened.use(await startNetworkWeather(postgres.tcpPort ?? 0));
   const endpoint = `http://127.0.0.1:${s3.port}`;
   await place.configure({ s3: { endpoint }, ledger: { host: '127.0.0.1', port: ledger.port } });
-  const env: Record<string, string> = ceph ? {} : { AWS_ENDPOINT_URL_STS: endpoint };
+  const env: Record<string, string> = ceph ? {} : { AWS_ENDPOINT_URL_STS: endpoint, ...login?.env };
   const everything = opened.move();
   return {
-    ...{ place, postgres, s3Server, network: { s3, ledger }, env },
+    ...{ place, postgres, s3Server, network: { s3, ledger }, login, env },
     [Symbol.asyncDispose]: () => everything.disposeAsync(),
   };
 }

@@ -17,7 +17,7 @@ export type Trouble =
   | { readonly what: 'network'; readonly to: 's3' | 'ledger'; readonly weather: Weather; readonly forMs: number }
   | {
       readonly what: 'credentials';
-      readonly how: 'rotated' | 'revoked' | 'expired' | 'file-half-written' | 'file-missing';
+      readonly how: 'rotated' | 'revoked' | 'expired' | 'half-written' | 'missing';
       readonly forMs: number;
     };
 
@@ -96,6 +96,6 @@ const networkTrouble = (random: Random): Trouble => {
 
 const credentialTrouble = (random: Random): Trouble => ({
   what: 'credentials',
-  how: random.pick(['rotated', 'revoked', 'expired', 'file-half-written', 'file-missing']),
+  how: random.pick(['rotated', 'revoked', 'expired', 'half-written', 'missing']),
   forMs: random.between(100, 5000),
 });

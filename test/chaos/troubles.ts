@@ -1,9 +1,6 @@
 /** Makes the trouble that the plan wants, and ends it. */
-import { rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Fault, FaultHook } from '../../src/demo/s3-endpoint/index.ts';
-import type { LocalStore, StoreKeys } from '../support/daemon-store.ts';
 import type { KeptRunning } from './kept-running.ts';
 import { createRandom, type Random } from './random.ts';
 import type { Stage } from './stage.ts';
@@ -14,68 +11,27 @@ const refusedUntilMs = 15_000;
 
 export type Troubles = ReturnType<typeof createTroubles>;
 
-export function createTroubles({ place, postgres, s3Server, network }: Stage, daemon: KeptRunning) {
+export function createTroubles({ place, postgres, s3Server, network, login }: Stage, daemon: KeptRunning) {
   let badCredentialsUntil = 0;
-  let logins = 0;
-  const credentialsFile = join(place.home, '.aws/credentials');
   const ownStore = 'credentials' in place.store ? place.store : undefined;
-  let keys: StoreKeys = place.store.writer;
-
-  const badCredentials = async (forMs: number): Promise<void> => {
-    badCredentialsUntil = Number.POSITIVE_INFINITY;
-    await sleep(forMs);
-  };
-  const goodCredentials = (): void => {
-    badCredentialsUntil = Date.now() + refusedUntilMs;
-  };
-
-  /** As an administrator does: a new key is made, written into the file, and the old one taken away. */
-  const renew = async (store: LocalStore): Promise<void> => {
-    logins += 1;
-    const old = keys.accessKeyId;
-    keys = { accessKeyId: `AKIACHAOS${logins}`, secretAccessKey: `chaos-secret-${logins}` };
-    store.credentials.push({ ...keys, role: 'write-only', prefix: store.prefix });
-    await place.logIn(keys);
-    take(store, old);
-  };
-  const take = ({ credentials }: LocalStore, id: string): void => {
-    const at = credentials.findIndex(({ accessKeyId }) => accessKeyId === id);
-    if (at !== -1) credentials.splice(at, 1);
-  };
 
   const credentials = async ({ how, forMs }: Extract<Trouble, { what: 'credentials' }>): Promise<void> => {
-    if (ownStore === undefined) return;
-    switch (how) {
-      case 'rotated':
-        await renew(ownStore);
-        break;
-      case 'revoked':
-        take(ownStore, keys.accessKeyId);
-        await badCredentials(forMs);
-        await renew(ownStore);
-        break;
-      case 'expired':
-        take(ownStore, keys.accessKeyId);
-        await badCredentials(forMs);
-        ownStore.credentials.push({ ...keys, role: 'write-only', prefix: ownStore.prefix });
-        break;
-      case 'file-half-written':
-        await writeFile(credentialsFile, `[default]\naws_access_key_id = ${keys.accessKeyId}\naws_sec`);
-        await badCredentials(forMs);
-        await place.logIn(keys);
-        break;
-      case 'file-missing':
-        await rm(credentialsFile);
-        await badCredentials(forMs);
-        await place.logIn(keys);
-    }
-    goodCredentials();
+    if (login === undefined) return;
+    if (how === 'rotated') return login.renew();
+    badCredentialsUntil = Number.POSITIVE_INFINITY;
+    if (how === 'revoked') login.revoke();
+    else if (how === 'expired') login.expire();
+    else if (how === 'half-written') await login.spoil();
+    else await login.hide();
+    await sleep(forMs);
+    await (how === 'revoked' || how === 'expired' ? login.renew() : login.show());
+    badCredentialsUntil = Date.now() + refusedUntilMs;
   };
 
   return {
     mayBeRefused: (): boolean => Date.now() < badCredentialsUntil,
     /** What must stand in no log. */
-    secrets: (): string[] => [keys.secretAccessKey, place.store.owner.secretAccessKey, 'X-Amz-Signature'],
+    secrets: (): string[] => [...(login?.secrets() ?? []), place.store.owner.secretAccessKey, 'X-Amz-Signature'],
 
     async make(trouble: Trouble): Promise<unknown> {
       switch (trouble.what) {

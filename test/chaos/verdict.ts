@@ -23,10 +23,11 @@ export async function judge(place: Workplace, known: KnownFiles): Promise<Verdic
   const rows = await place.rows();
   const findings: string[] = [];
   const find = (finding: string) => void findings.push(finding);
-  judgeRows(rows, known, find);
+  const onConflict = place.config.s3?.onConflict ?? 'keep-both';
+  judgeRows(rows, { known, onConflict }, find);
   await judgeChain(place, find);
-  const unrecordedObjects = await judgeObjects(place.store, rows, known, find);
-  await judgeFolders(place, known, find);
+  const unrecordedObjects = await judgeObjects(place.store, rows, { known, onConflict }, find);
+  await judgeFolders(place, { rows, known }, find);
   judgeJournal(place, find);
   return { findings, rows: rows.length, unrecordedObjects };
 }

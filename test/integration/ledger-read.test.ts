@@ -9,6 +9,7 @@ import { expect, test } from 'vitest';
 import { createLedger } from '../../src/ledger/ledger.ts';
 import { createLedgerPool } from '../../src/ledger/pool.ts';
 import { createLedgerReader, type LedgerReader, type RecordedRow } from '../../src/ledger/reader.ts';
+import { readStats } from '../../src/ledger/stats.ts';
 import type { LedgerRow } from '../../src/model.ts';
 import { sampleChain, sampleRow } from '../support/ledger-rows.ts';
 import { type TestDatabase, usePostgres } from '../support/postgres.ts';
@@ -179,6 +180,20 @@ test('stats count by day and reason, and measure', async () => {
   expect((await ledger(database, ['stats', '--until', '2020-01-01'])).stdout).toBe('nothing was recorded since 30d\n');
 });
 
+test('of very many rows the percentiles are those of a part, chosen by the millisecond in which uploads began', async () => {
+  const began = Date.parse('2026-03-31T16:00:00Z');
+  const rows = sampleChain(1000, (index) => ({
+    started_at: new Date(began + index).toISOString(),
+    uploaded_at: new Date(began + index + (index % 4 === 0 ? 10 * (index + 1) : 3_600_000)).toISOString(),
+  }));
+  await using database = await databaseWith(rows);
+  await using pool = createLedgerPool({ ...database.reader, log });
+  const { uploaded, uploadSeconds } = await readStats(pool, {}, { estimate: 80_000 });
+  expect(uploaded).toBe(1000);
+  expect(Math.abs(Math.log((uploadSeconds.p50 ?? 0) / 5))).toBeLessThan(0.03);
+  expect(Math.abs(Math.log((uploadSeconds.p99 ?? 0) / 9.9))).toBeLessThan(0.03);
+});
+
 test('export writes every row, in CSV that quotes what it must and as JSON lines', async () => {
   const rows = sampleChain(5000, (index) => ({
     path: index === 3 ? 'a "b",\nc' : `file-${index}`,
@@ -199,6 +214,11 @@ test('export writes every row, in CSV that quotes what it must and as JSON lines
   expect(body[0]).toContain('Z,,application/pdf,');
   expect(body[4]).toContain('Z,"",application/pdf,');
   expect(await ledger(database, ['export', '--format', 'xml'])).toMatchObject({ code: 64 });
+
+  const onTerminal = await ledger(database, ['export'], { columns: 100, env: { NO_COLOR: '1' } });
+  expect(onTerminal.stdout).toBe(exported.stdout);
+  expect(onTerminal.stderr).toMatch(/ \d+ % {2}[\d,]+ rows, /); // The bar, of which nothing stays.
+  expect(onTerminal.stderr.endsWith('\r\x1b[K')).toBe(true);
 });
 
 test('what is recorded while an export runs is not in it', async () => {

@@ -3,6 +3,8 @@ import type { ProcessState } from './process-state.ts';
 /** One point of the curve. */
 export interface Sample extends ProcessState {
   readonly seconds: number;
+  /** Which of the hours these files stand for; where hours are simulated. */
+  readonly hour?: number;
   /** Rows in the ledger. */
   readonly files: number;
   readonly journalMb: number;
@@ -30,8 +32,13 @@ export function growthIn(samples: readonly Sample[]): string[] {
   const last = quarter(samples, 3);
   if (second.length === 0 || last.length === 0) return ['the run was too short for a curve'];
   const found: string[] = [];
-  const compare = (what: string, of: (sample: Sample) => number, most: (before: number) => number) => {
-    const [before, after] = [median(second.map(of)), median(last.map(of))];
+  const compare = (
+    what: string,
+    of: (sample: Sample) => number,
+    most: (before: number) => number,
+    typical = median,
+  ) => {
+    const [before, after] = [typical(second.map(of)), typical(last.map(of))];
     if (after > most(before)) found.push(`${what}: from ${Math.round(before)} to ${Math.round(after)}`);
   };
   compare(
@@ -43,6 +50,7 @@ export function growthIn(samples: readonly Sample[]): string[] {
     'descriptors',
     ({ descriptors }) => descriptors,
     (before) => before + limits.descriptors,
+    least, // those of files come and go with the load
   );
   compare(
     'inotify watches',
@@ -74,7 +82,11 @@ function median(values: readonly number[]): number {
   return sorted[Math.floor(sorted.length / 2)] ?? 0;
 }
 
-const columns: readonly (readonly [title: string, cell: (sample: Sample) => string])[] = [
+const least = (values: readonly number[]): number => Math.min(...values);
+
+type Column = readonly [title: string, cell: (sample: Sample) => string];
+const hourColumn: Column = ['hour', ({ hour = 0 }) => hour.toFixed(1)];
+const usualColumns: readonly Column[] = [
   ['time, s', ({ seconds }) => seconds.toFixed(0)],
   ['files', ({ files }) => String(files)],
   ['RSS, MB', ({ rssMb }) => rssMb.toFixed(1)],
@@ -88,6 +100,7 @@ const columns: readonly (readonly [title: string, cell: (sample: Sample) => stri
 /** At most `most` lines, evenly chosen, first and last among them. */
 export function curveText(samples: readonly Sample[], most = 40): string {
   const step = Math.max(1, Math.ceil((samples.length - 1) / (most - 1)));
+  const columns = samples.some(({ hour }) => hour !== undefined) ? [hourColumn, ...usualColumns] : usualColumns;
   const shown = samples.filter((_, index) => index % step === 0 || index === samples.length - 1);
   const lines = [columns.map(([title]) => title), ...shown.map((sample) => columns.map(([, cell]) => cell(sample)))];
   const widths = columns.map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0)));

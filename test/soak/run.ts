@@ -1,8 +1,8 @@
 /**
  * The soak: steady drops for a long time; what the daemon holds on to must not grow.
  *
- *     npm run test:soak -- --minutes 60 [--rate 10]     so many files a second
- *     npm run test:soak -- --files 100000               the files of a day, as fast as they are taken
+ *     npm run test:soak -- --minutes 60 --rate 10     so many files a second, by the clock
+ *     npm run test:soak -- --hours 24 --rate 1        the files that so many hours bring, as fast as they are taken
  *
  * Prints the curve, and fails where it rises beyond noise, or where a file has no row in the end.
  */
@@ -20,17 +20,20 @@ import { journalBytes, stateOf } from './process-state.ts';
 const { values } = parseArgs({
   options: {
     minutes: { type: 'string', default: '60' },
-    rate: { type: 'string', default: '10' },
-    files: { type: 'string' },
+    hours: { type: 'string' },
+    rate: { type: 'string' },
   },
 });
-const wantedFiles = values.files === undefined ? undefined : Number(values.files);
-const filesASecond = Number(values.rate);
+const hours = values.hours === undefined ? undefined : Number(values.hours);
+const filesASecond = Number(values.rate ?? (hours === undefined ? 10 : 1));
 const durationMs = Number(values.minutes) * 60_000;
-if (!(filesASecond > 0) || !(durationMs > 0) || (wantedFiles !== undefined && !(wantedFiles > 0))) {
-  console.error('--minutes, --rate and --files are numbers above 0');
+if (!(filesASecond > 0) || !(durationMs > 0) || (hours !== undefined && !(hours > 0))) {
+  console.error('--minutes, --hours and --rate are numbers above 0');
   process.exit(64);
 }
+const filesAnHour = filesASecond * 3600;
+/** Undefined where the clock says when it is over. */
+const wantedFiles = hours === undefined ? undefined : Math.ceil(hours * filesAnHour);
 
 const folders = 20;
 /** At the greatest speed: so many files may wait in the folder. */
@@ -61,11 +64,12 @@ async function drop(): Promise<void> {
   await rename(staged, join(place.inbox, `in ${dropped % folders}`, `${dropped}.txt`));
 }
 
-async function sample(): Promise<void> {
+async function sample(files: number): Promise<void> {
   samples.push({
     ...stateOf(daemon.pid),
+    ...(hours !== undefined && { hour: files / filesAnHour }),
     seconds: (performance.now() - beganMs) / 1000,
-    files: await recorded(),
+    files,
     journalMb: journalBytes(String(place.config.journal?.path)) / 1e6,
     cpuSeconds: usageOf(daemon.pid)?.cpuSeconds ?? 0,
   });
@@ -91,15 +95,21 @@ async function dropAsFastAsTaken(): Promise<void> {
   }
 }
 
-const everyMs = wantedFiles === undefined ? Math.max(1000, durationMs / 240) : 1000;
+/** By the clock at even intervals; else four times in each of the hours. */
+const everyMs = hours === undefined ? Math.max(1000, durationMs / 240) : 250;
+const everyFiles = hours === undefined ? 0 : filesAnHour / 4;
 let isSampling = true;
 const sampling = (async () => {
-  while (isSampling) {
-    await sample();
+  for (let due = 0; isSampling; ) {
+    const files = await recorded();
+    if (files >= due) {
+      await sample(files);
+      due = (Math.floor(files / everyFiles) + 1) * everyFiles || 0;
+    }
     await sleep(everyMs);
   }
 })();
-await (wantedFiles === undefined ? dropSteadily() : dropAsFastAsTaken());
+await (hours === undefined ? dropSteadily() : dropAsFastAsTaken());
 isSampling = false;
 await sampling;
 const drainedUntil = Date.now() + drainMs;
