@@ -3,7 +3,7 @@
  *
  *     npm run bench:ledger -- [--rows 10000000] [--directory /var/tmp/dropledger-scale] [--explain]
  *
- * Makes the rows at first (ten minutes, 10 GB) and keeps them in the directory for the next run. Prints Markdown.
+ * Makes the rows at first (ten minutes, 17 GB with the log) and keeps them in the directory for the next run. Prints Markdown.
  */
 import { hash } from 'node:crypto';
 import { parseArgs } from 'node:util';
