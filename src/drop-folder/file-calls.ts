@@ -69,7 +69,7 @@ const pool = {
 };
 
 /** Of a turn of the event loop, these calls take no more; the next of them waits for the next turn. */
-const sliceMs = 8;
+const sliceMs = 4;
 /** A call that took so long waited for a disk that is busy (from memory they take 5 µs)… */
 const slowMs = 20;
 /** …and so would the next ones: they go to the thread pool. */

@@ -15,7 +15,7 @@ export interface GroupCommit {
 /** After a group is on disk the next one waits this long, to gather more. */
 const restMs = 1;
 /** What is gathered is done in slices of this length: the event loop has other work. */
-const sliceMs = 8;
+const sliceMs = 4;
 
 /**
  * Gathers what is asked for while the disk takes the last group, so that many files share one transaction and one sync.
