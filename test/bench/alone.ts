@@ -2,6 +2,8 @@
 import { rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { ask } from '../../src/control/client.ts';
+import { median } from './compare.ts';
 import { makeSampleFiles } from './sample-files.ts';
 import { passThrough, reached, type Target, type Workplace } from './workplace.ts';
 
@@ -44,6 +46,9 @@ export interface BacklogFigures {
   readonly loopDelayMaxMs: number;
   /** Files a second in each tenth of the backlog: level where it is linear. */
   readonly filesPerSecondByTenth: readonly number[];
+  /** How long `status` took to be answered, asked each second from READY on. */
+  readonly statusP50Ms: number;
+  readonly statusMaxMs: number;
 }
 
 /** Files that are there when the daemon starts. */
@@ -60,6 +65,8 @@ export async function backlogCase(
     readyAtMs = performance.now();
   });
   const tenths: number[] = [];
+  const recorded = new AbortController();
+  const statusMs = daemon.ready.then(() => askStatus(workplace.controlSocket, recorded.signal));
   let lastAtMs = daemon.startedAtMs;
   for (let tenth = 1; tenth <= 10; tenth += 1) {
     const goal = Math.ceil((count * tenth) / 10);
@@ -70,6 +77,8 @@ export async function backlogCase(
   }
   await reached(async () => (await workplace.rows()) >= count, 500);
   const seconds = (performance.now() - daemon.startedAtMs) / 1000;
+  recorded.abort();
+  const answersMs = await statusMs;
   const { peakRssMb } = daemon.usage();
   const { p99Ms, maxMs } = await daemon.stop();
   const firstAtMs = daemon.firstUploadAtMs() ?? Number.NaN;
@@ -82,7 +91,21 @@ export async function backlogCase(
     loopDelayP99Ms: p99Ms,
     loopDelayMaxMs: maxMs,
     filesPerSecondByTenth: tenths,
+    statusP50Ms: median(answersMs),
+    statusMaxMs: Math.max(...answersMs),
   };
+}
+
+/** Asks once a second until the signal is aborted; how long each answer took, in ms. */
+async function askStatus(socket: string, signal: AbortSignal): Promise<number[]> {
+  const answersMs: number[] = [];
+  while (!signal.aborted) {
+    const beganMs = performance.now();
+    for await (const _answer of ask(socket, { command: 'status' }));
+    answersMs.push(performance.now() - beganMs);
+    await sleep(1000, undefined, { signal }).catch(() => undefined);
+  }
+  return answersMs;
 }
 
 export interface DropToRowFigures {

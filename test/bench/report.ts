@@ -39,6 +39,7 @@ export const backlogLine = (figures: BacklogFigures): string =>
     `### Backlog of ${figures.count.toLocaleString('en')} files at start`,
     '',
     `First upload ${digits(figures.firstUploadAfterStartMs)} ms after the start of the process (${digits(figures.firstUploadAfterReadyMs)} ms after READY); all recorded in ${digits(figures.seconds, 1)} s; peak RSS ${digits(figures.peakRssMb)} MB; event loop late by ${digits(figures.loopDelayP99Ms, 1)} ms (p99), ${digits(figures.loopDelayMaxMs, 1)} ms at most.`,
+    `\`status\` was answered in ${digits(figures.statusP50Ms)} ms (median), ${digits(figures.statusMaxMs)} ms at most.`,
     `Files/s by tenth: ${figures.filesPerSecondByTenth.map((rate) => digits(rate)).join(', ')}.`,
   ].join('\n');
 

@@ -20,6 +20,7 @@ export interface Workplace extends AsyncDisposable {
   readonly folder: string;
   readonly inbox: string;
   readonly archive: string;
+  readonly controlSocket: string;
   /** Rows of the ledger. */
   rows(): Promise<number>;
   query(sql: string): Promise<Record<string, unknown>[]>;
@@ -44,6 +45,8 @@ const loopDelay = new URL('./loop-delay.ts', import.meta.url).href;
 /** The launcher's own; `loop-delay.ts` comes before it, and would leave the stripper of types in memory. */
 const compileCache = fileURLToPath(new URL('../../node_modules/.cache/compiled', import.meta.url));
 
+const controlSocketName = 'control.sock';
+
 export async function makeWorkplace(parent: string): Promise<Workplace> {
   const folder = await mkdtemp(join(parent, 'dropledger-bench-'));
   const place = (name: string) => join(folder, name);
@@ -59,6 +62,7 @@ export async function makeWorkplace(parent: string): Promise<Workplace> {
     folder,
     inbox: place('inbox'),
     archive: place('archive'),
+    controlSocket: place(controlSocketName),
     query,
     rows: async () => Number((await query('SELECT count(*) AS rows FROM dropledger.uploads'))[0]?.['rows']),
     start(target, changes = {}) {
@@ -86,7 +90,7 @@ function configFor(
     s3: { bucket: 'bench', region: 'us-east-1', endpoint, forcePathStyle: true },
     ledger: { host, port, database, user: 'dropledger_writer', auth: 'password', passwordFile, tls: 'off' },
     journal: { path: place('journal.db') },
-    control: { socket: place('control.sock') },
+    control: { socket: place(controlSocketName) },
     log: { format: 'json' },
   };
   return Object.fromEntries(Object.entries(config).map(([name, section]) => [name, { ...section, ...changes[name] }]));
