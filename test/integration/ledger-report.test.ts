@@ -145,6 +145,9 @@ function inBrowser(executablePath: string | undefined): void {
     const width = () => page.evaluate('document.documentElement.scrollWidth');
     expect(await width()).toBe(360);
     await screenshot(page, 'phone');
+    const cutTables = `[...document.querySelectorAll('.scroll')]
+      .filter((one) => one.scrollWidth > one.clientWidth).map((one) => one.textContent.slice(0, 60) + one.scrollWidth)`;
+    expect(await page.evaluate(cutTables)).toEqual([]);
     await page.setViewportSize({ width: 700, height: 900 });
     await page.waitForFunction('document.querySelector("canvas").clientWidth > 500');
     expect(await width()).toBe(700);
