@@ -75,7 +75,10 @@ const firstScanMs = 10_000;
  * @throws CredentialsError, ConfigError or LocalFailure where it cannot start; nothing was uploaded then.
  */
 export async function runDaemon(config: Config, around: DaemonSurroundings): Promise<void> {
-  const { env, notifier, stop, graceOver } = around;
+  const { env, notifier, stop } = around;
+  const defect = new AbortController();
+  /** What ends by a defect ends at once: the next start goes on. */
+  const graceOver = AbortSignal.any([around.graceOver, defect.signal]);
   const liveState = createLiveState();
   const log = liveState.listeningTo(around.log);
   const { dropFolder: drop, s3: bucket } = config;
@@ -84,10 +87,10 @@ export async function runDaemon(config: Config, around: DaemonSurroundings): Pro
 
   const folders = await openFolders(drop);
   await using _lock = await lockFolder({ ...folders.dropFolder, path: drop.path });
-  await using journal = openJournal({ path: journalPath(config, env), rowHash });
+  const journalFile = journalPath(config, env);
+  await using journal = openJournal({ path: journalFile, rowHash, tookFilesBefore: await tookFilesBefore(folders) });
   await using observation = createObservation();
   sayOriginOf(journal.origin, log);
-  if (journal.origin.kind === 'new' && (await tookFilesBefore(folders))) journal.abandonedUploads.noteGap(new Date());
   const networkFileSystem = await networkFileSystemOf(folders.dropFolder);
   warnOfNetworkFileSystem(networkFileSystem, log);
 
@@ -102,7 +105,15 @@ export async function runDaemon(config: Config, around: DaemonSurroundings): Pro
   const { provider } = credentials;
   const prefix = resolvePrefix(bucket.prefix, hostname());
   const userAgent = `dropledger/${version}`;
-  await using s3 = await createS3Store({ ...bucket, credentials: provider, network, log, userAgent });
+  const conditionalWrites = bucket.conditionalWrites && bucket.onConflict !== 'overwrite';
+  await using s3 = await createS3Store({
+    ...bucket,
+    conditionalWrites,
+    credentials: provider,
+    network,
+    log,
+    userAgent,
+  });
   await using pool = createLedgerPool({
     ...ledgerTarget(config),
     credentials: provider,
@@ -257,6 +268,9 @@ export async function runDaemon(config: Config, around: DaemonSurroundings): Pro
   notifier.ready();
   try {
     await Promise.race([aborted(stop), intake.scanning, journal.failed]);
+  } catch (error) {
+    defect.abort();
+    throw error;
   } finally {
     clearInterval(telling);
   }

@@ -33,7 +33,9 @@ export function createHousekeeping(options: HousekeepingOptions) {
   /** Multipart uploads that no file wants any more are billed until they are aborted. One that fails stops no other. */
   const abortOrphans = async () => {
     const failures: unknown[] = [];
-    for (const { uploadId, key } of journal.multipart.orphans()) {
+    const orphans = journal.multipart.orphans();
+    await journal.onDisk();
+    for (const { uploadId, key } of orphans) {
       try {
         await options.abortUpload(key, uploadId, stop.signal);
         await journal.multipart.gone(uploadId);
@@ -113,7 +115,6 @@ export function createHousekeeping(options: HousekeepingOptions) {
   });
 
   return {
-    abortOrphans,
     async [Symbol.asyncDispose]() {
       stop.abort(new Error('stopping'));
       await running;

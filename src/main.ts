@@ -1,4 +1,7 @@
-/** The only file that touches the process: arguments, environment, signals, streams, exit code. */
+/**
+ * Hands the process to the command line: arguments, environment, signals, streams, exit code. Elsewhere only its ids are
+ * asked for, and its environment passed on to a child.
+ */
 import { runCommandLine } from './cli/command-line.ts';
 
 process.exitCode = await runCommandLine(process.argv.slice(2), {

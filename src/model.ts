@@ -43,7 +43,10 @@ export interface OpenFile {
   close(): void | Promise<void>;
 }
 
-/** What S3 acknowledged. The three null-able ones are null where the answer was lost. */
+/**
+ * What S3 acknowledged. All that is null-able is null where the answer was lost; `versionId` also in a bucket without
+ * versions, `etag` and `requestId` where a store gives none.
+ */
 export interface StoredObject {
   readonly bucket: string;
   readonly key: string;
@@ -52,7 +55,7 @@ export interface StoredObject {
   readonly etag: string | null;
   readonly versionId: string | null;
   readonly requestId: string | null;
-  /** What S3 verified, such as `CRC32` with `FULL_OBJECT`; null where the store confirmed none. */
+  /** `CRC32`, over the whole object, where the store confirmed it; else null. */
   readonly checksumType: string | null;
   /** Base64, as S3 writes it. */
   readonly checksum: string | null;

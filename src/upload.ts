@@ -4,6 +4,7 @@ import type { QueuedFile } from './journal/files.ts';
 import type { Journal } from './journal/journal.ts';
 import type { Origin } from './ledger-entry.ts';
 import type { EventLog, OpenFile, StoredObject, StoreFile, StoreOutcome, UploadNotes } from './model.ts';
+import { metadataNames } from './s3/object-metadata.ts';
 import { FileRejected } from './service/errors.ts';
 import { textOf } from './service/path-bytes.ts';
 
@@ -132,7 +133,7 @@ const keyTaken = (key: string) =>
 /** One call of the engine, with its notes in the journal; an object of ours whose answer was lost counts as stored. */
 async function storeAs(
   { journal, ...steps }: UploadSteps,
-  { file, opened, startedAt, signal }: Pass,
+  { file, opened, signal }: Pass,
   {
     key,
     rowId,
@@ -142,7 +143,7 @@ async function storeAs(
 ): Promise<Exclude<StoreOutcome, { kind: 'stored' }> | { readonly kind: 'stored'; readonly object: StoredObject }> {
   const { fileId, identity } = file;
   // Not awaited here: it is committed before, or together with, the first note that the engine waits for.
-  const attempted = journal.files.attempt(fileId, key, rowId, startedAt);
+  const attempted = journal.files.attempt(fileId, key, rowId);
   attempted.catch(() => undefined); // whoever awaits it below is told
   const noted = async (note: Promise<void>): Promise<void> => void (await Promise.all([attempted, note]));
   const head = journal.outbox.head();
@@ -158,7 +159,11 @@ async function storeAs(
       file: opened,
       key,
       contentType: steps.contentType(key),
-      metadata: { ...steps.metadata, 'dropledger-file-id': fileId, ...(head !== null && { 'dropledger-head': head }) },
+      metadata: {
+        ...steps.metadata,
+        [metadataNames.fileId]: fileId,
+        ...(head !== null && { [metadataNames.head]: head }),
+      },
       onlyIfAbsent: steps.conditionalWrites && steps.onConflict !== 'overwrite',
       earlierUnanswered,
       resume: file.key === undefined ? undefined : journal.multipart.resumable(fileId, identity, key),

@@ -10,7 +10,7 @@ export type Section = Readonly<Record<string, string | undefined>>;
 export interface SharedFiles {
   readonly configFile: string;
   readonly credentialsFile: string;
-  /** The profile's keys from both files together; undefined where neither has it. */
+  /** Each profile's keys, those of both files together. */
   readonly profiles: ReadonlyMap<string, Section>;
   readonly ssoSessions: ReadonlyMap<string, Section>;
   /** Which file a profile's `aws_access_key_id` stands in. */

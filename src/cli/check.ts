@@ -106,7 +106,7 @@ async function checkAll(config: Config, around: Surroundings): Promise<CheckResu
 async function checkServices(config: Config, { env, stderr }: Surroundings): Promise<CheckResult[]> {
   const log = warningsTo(stderr);
   await using network = await createNetwork({ env });
-  const { bucket: _bucket, region, endpoint } = config.s3;
+  const { region, endpoint } = config.s3;
   const credentials = createCredentials({ ...config.aws, region, s3Endpoint: endpoint, env, network });
   return [
     ...(await checkAws(config, credentials, network, log)),

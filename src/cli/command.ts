@@ -2,9 +2,10 @@ import { type ParseArgsOptionsConfig, parseArgs } from 'node:util';
 import { UsageError } from '../service/errors.ts';
 import type { RuntimeMessages } from '../service/log-runtime.ts';
 
-/** The process, as far as commands need it: `main.ts` alone touches the real one. */
+/** The process, as far as commands need it; `main.ts` gives the real one. */
 export interface Surroundings {
-  readonly env: Readonly<Record<string, string | undefined>>;
+  /** The real one: an instance's places and the demo's keys are written into it, for the SDK reads no other. */
+  readonly env: Record<string, string | undefined>;
   readonly pid: number;
   /** Opened by the first call: only a command that reads keys has to do with it. */
   stdin(): NodeJS.ReadStream;

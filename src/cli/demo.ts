@@ -8,8 +8,8 @@ import { runDaemon } from '../daemon.ts';
 import { type DemoLedger, startDemoLedger } from '../demo/ledger-database.ts';
 import { startS3Endpoint } from '../demo/s3-endpoint/index.ts';
 import { dropSamples, sampleCount } from '../demo/samples.ts';
-import { createLedger, type RecordedRow } from '../ledger/ledger.ts';
 import { createLedgerPool } from '../ledger/pool.ts';
+import { createLedgerReader, type RecordedRow } from '../ledger/reader.ts';
 import { exitCode, LocalFailure } from '../service/errors.ts';
 import { createLogger, describeDestination, type Logger } from '../service/logger.ts';
 import type { Notifier } from '../service/systemd.ts';
@@ -132,9 +132,9 @@ async function writeConfig(places: Places, endpoint: string, ledger: DemoLedger)
 
 /** The endpoint's own keys and nobody else's: whatever login this shell has is left alone. */
 function useDemoCredentials({ env }: Surroundings, endpoint: string): void {
-  const processEnv = env as Record<string, string | undefined>; // the SDK reads the real one
-  for (const name of ['AWS_PROFILE', 'AWS_SESSION_TOKEN', 'AWS_CA_BUNDLE']) delete processEnv[name];
-  Object.assign(processEnv, {
+  // the SDK reads the real one
+  for (const name of ['AWS_PROFILE', 'AWS_SESSION_TOKEN', 'AWS_CA_BUNDLE']) delete env[name];
+  Object.assign(env, {
     AWS_ACCESS_KEY_ID: accessKeyId,
     AWS_SECRET_ACCESS_KEY: secretAccessKey,
     AWS_ENDPOINT_URL_STS: endpoint,
@@ -195,11 +195,11 @@ async function samplesRecorded({
     caFile: undefined,
   } as const;
   await using pool = createLedgerPool({ ...login, passwordFile: readerPasswordFile, log });
-  const reader = createLedger(pool);
+  const reader = createLedgerReader(pool);
   await dropSamples(places.inbox);
   const deadline = Date.now() + samplesTimeoutMs;
   while (!stop.aborted) {
-    const rows = await reader.list({ limit: 100 });
+    const rows = await reader.list({}, 100);
     if (rows.length >= sampleCount) return rows;
     if (Date.now() > deadline)
       throw new LocalFailure(`only ${rows.length} of ${sampleCount} samples are in the ledger`);
@@ -220,7 +220,7 @@ See it at work, and ask the ledger, from another terminal:
   bin/dropledger.js ledger list --config ${join(places.top, 'config.json')}
 or in SQL, if psql is installed:
   PGPASSWORD=$(cat ${readerPasswordFile}) psql -h ${host} -p ${port} -U dropledger_reader ${database} \\
-    -c 'SELECT recorded_at, status, size_bytes, path FROM dropledger.uploads ORDER BY id'
+    -c 'SELECT recorded_at, status, size_bytes, path FROM dropledger.uploads ORDER BY recorded_at'
 
 Ctrl-C stops everything and removes ${places.top}.
 `;

@@ -52,5 +52,5 @@ async function reportOf(socket: string, signal?: AbortSignal): Promise<DaemonRep
   for await (const answer of ask(socket, { command: 'status' }, signal)) {
     if ('status' in answer) return answer.status;
   }
-  throw new LocalFailure('the daemon told no state');
+  throw new LocalFailure('the daemon did not tell its state');
 }

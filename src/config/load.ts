@@ -71,10 +71,10 @@ function problemsOf(issue: z.core.$ZodIssue): ConfigProblem[] {
 /** Secrets never stand in the config: whoever tries is told where they belong. */
 function unknownKeyMessage(key: string): string {
   if (/secret|access.?key|token/i.test(key)) {
-    return 'is no key of the configuration: credentials come from the AWS chain (instance role, SSO, ~/.aws), never from here';
+    return 'is not a key of the configuration: credentials come from the AWS chain (instance role, SSO, ~/.aws), never from here';
   }
   if (/password/i.test(key)) {
-    return 'is no key of the configuration: put the password into a file of its own and name it in ledger.passwordFile';
+    return 'is not a key of the configuration: put the password into a file of its own and name it in ledger.passwordFile';
   }
   return 'is not a known key';
 }

@@ -11,7 +11,10 @@ const patienceMs = 30_000;
  * @throws ServiceUnavailable where none listens, LocalFailure where it answers with an error or this user may not ask.
  */
 export async function* ask(path: string, question: Question, signal?: AbortSignal): AsyncGenerator<Answer> {
-  const socket = connect({ path, ...(signal && { signal }) });
+  signal?.throwIfAborted();
+  const socket = connect(path);
+  const hangUp = () => socket.destroy(new Error('hung up'));
+  signal?.addEventListener('abort', hangUp);
   socket.setTimeout(patienceMs, () => socket.destroy(new Error('no answer in time')));
   try {
     socket.write(`${JSON.stringify(question)}\n`);
@@ -25,6 +28,7 @@ export async function* ask(path: string, question: Question, signal?: AbortSigna
   } catch (error) {
     throw error instanceof LocalFailure ? error : explain(path, error);
   } finally {
+    signal?.removeEventListener('abort', hangUp);
     socket.destroy();
   }
 }

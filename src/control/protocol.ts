@@ -83,7 +83,7 @@ export interface PauseReport {
 
 /** Files by where they are on their way. */
 export interface QueueReport {
-  /** Come to rest. */
+  /** Coming to rest. */
   readonly settling: number;
   readonly queued: number;
   readonly uploading: number;
@@ -157,7 +157,7 @@ export interface Explanation {
   readonly state: ExplainedState;
   /** What comes next, or what to do about it: sentences. */
   readonly notes: readonly string[];
-  /** What is known besides, by its name: `rule`, `ledgerId`, `key`, `bytes`… */
+  /** What is known besides, by its name: `rule`, `ledgerId`, `object`, `bytes`… */
   readonly facts: Readonly<Record<string, string | number>>;
 }
 

@@ -94,7 +94,7 @@ async function removeStale(path: string): Promise<void> {
   });
   if (stats === undefined) return;
   if (!stats.isSocket()) {
-    throw new LocalFailure(`${path} is there already, and no socket`, { hint: 'remove it, or name another' });
+    throw new LocalFailure(`${path} exists already, and is not a socket`, { hint: 'remove it, or name another' });
   }
   if (await isAnswered(path)) {
     throw new LocalFailure(`another process listens at ${path}`, { hint: 'name another control.socket' });
@@ -126,7 +126,7 @@ async function serve(
   const write = (line: Answer) => writeLine(client, line, limits.patienceMs);
   for await (const line of linesOf(client, limits.patienceMs)) {
     const question = line === undefined ? undefined : questionFrom(line);
-    if (question === undefined) return await write({ done: true, error: 'that is no question' });
+    if (question === undefined) return await write({ done: true, error: 'that is not a question' });
     try {
       for await (const part of answer(question, signal)) await write(part);
     } catch (error) {

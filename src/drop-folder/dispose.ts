@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Disposition, FileIdentity, RelativePath } from '../model.ts';
 import { codeOf, LocalFailure } from '../service/errors.ts';
 import { nameOf, parentOf } from '../service/path-bytes.ts';
-import { nameWithId } from './file-names.ts';
+import { nameMaxBytes, nameWithId } from './file-names.ts';
 import {
   type Folder,
   type FolderHandle,
@@ -148,7 +148,7 @@ function namesFor({ path, disposition }: DisposableFile, { target, keepsPath }: 
   const name = nameOf(path);
   const suffixLength = target === 'quarantine' ? reasonSuffix.length : 0;
   const withId = nameWithId(name, disposition.ledgerId, suffixLength);
-  return keepsPath && name.length + suffixLength <= 255 ? [name, withId] : [withId];
+  return keepsPath && name.length + suffixLength <= nameMaxBytes ? [name, withId] : [withId];
 }
 
 async function disposeOne(

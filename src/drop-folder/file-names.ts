@@ -2,7 +2,7 @@ import type { RelativePath } from '../model.ts';
 import { bytesOf, pathFromBytes } from '../service/path-bytes.ts';
 
 /** Bytes of a name on Linux's file systems (NAME_MAX). */
-const nameMaxBytes = 255;
+export const nameMaxBytes = 255;
 
 /** `<stem>~<id><ext>`: the name for a file whose own is taken, cut so that `reservedBytes` may still be appended. */
 export function nameWithId(name: RelativePath, id: string, reservedBytes = 0): RelativePath {

@@ -45,10 +45,19 @@ export async function openFolders(paths: FolderPaths): Promise<Folders> {
 export async function tookFilesBefore({ archive, quarantine }: Folders): Promise<boolean> {
   for (const folder of [archive, quarantine]) {
     if (folder === undefined) continue;
-    await using entries = await opendir(folder.path);
-    if ((await entries.read()) !== null) return true;
+    if (await holdsSomething(folder.path)) return true;
   }
   return false;
+}
+
+/** A folder that may be written and not listed may hold something. */
+async function holdsSomething(path: Folder['path']): Promise<boolean> {
+  try {
+    await using entries = await opendir(path);
+    return (await entries.read()) !== null;
+  } catch {
+    return true;
+  }
 }
 
 async function openReceiving(path: string, configKey: string): Promise<Folder> {

@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import type { FileIdentity, OpenFile, RelativePath, SettledFile } from '../model.ts';
+import { codeOf } from '../service/errors.ts';
 import {
   type Folder,
   identityAt,
@@ -72,7 +73,7 @@ function openFile(
 }
 
 /** O_NOFOLLOW on a symlink. */
-const isSymlink = (error: unknown): boolean => (error as { code?: unknown } | null)?.code === 'ELOOP';
+const isSymlink = (error: unknown): boolean => codeOf(error) === 'ELOOP';
 
 /** Looks up user names in /etc/passwd, and again where a user is new; the number where it has no name. */
 export function createOwnerLookup(passwdFile = '/etc/passwd') {

@@ -27,8 +27,9 @@ const mostWaiting = 4096;
 const mostInABatch = 512;
 
 /**
- * Tells when files have come to rest. Offering a path is idempotent: it is looked at once more, and again when it is
- * due. All files share one timer, which runs only while some file is observed.
+ * Tells when files have come to rest. Offering a path is idempotent: one that is new is looked at, and again when it is
+ * due; one that is observed already is left until then. All files share one timer, which runs only while some file is
+ * observed.
  */
 export function createSettler({ settleMs, trustTimes, look, onSettled, onError }: SettleOptions) {
   const observed = new Map<RelativePath, Observed>();

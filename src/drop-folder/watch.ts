@@ -2,7 +2,7 @@ import { lstatSync, type Stats } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { type FSWatcher, watch } from 'chokidar';
 import type { RelativePath } from '../model.ts';
-import { messageOf } from '../service/errors.ts';
+import { codeOf, messageOf } from '../service/errors.ts';
 import { pathFromText } from '../service/path-bytes.ts';
 import type { Folder } from './folder.ts';
 import type { IgnoreRule } from './ignore.ts';
@@ -99,7 +99,7 @@ function lookAt(path: string): Stats | undefined {
 }
 
 function explain(error: unknown): string {
-  const code = (error as { code?: unknown } | null)?.code;
+  const code = codeOf(error);
   if (code === 'ENOSPC') {
     return 'no inotify watches are left, so new files are found by rescans alone: raise fs.inotify.max_user_watches';
   }

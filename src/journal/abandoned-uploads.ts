@@ -17,20 +17,26 @@ const schema = `
   WHEN old.unanswered_sha256 IS NOT NULL AND old.key IS NOT NULL BEGIN
     INSERT OR IGNORE INTO abandoned_uploads VALUES (old.key, old.unanswered_sha256, unixepoch() * 1000);
   END;
-  CREATE TABLE IF NOT EXISTS memory_gaps (noticed_at INTEGER NOT NULL) STRICT;
 `;
+const gapsSchema = 'CREATE TABLE IF NOT EXISTS memory_gaps (noticed_at INTEGER NOT NULL) STRICT';
+
+/** An earlier journal knew what this one does not: under any key an object of ours may lie. */
+export function noteMemoryGap(database: DatabaseSync, at: Date): void {
+  database.exec(gapsSchema);
+  database.prepare('INSERT INTO memory_gaps VALUES (?)').run(at.getTime());
+}
 
 export type AbandonedUploadsJournal = ReturnType<typeof createAbandonedUploadsJournal>;
 
 export function createAbandonedUploadsJournal(database: DatabaseSync, commit: Commit) {
   database.exec(schema);
+  database.exec(gapsSchema);
   const add = database.prepare(`
     INSERT OR IGNORE INTO abandoned_uploads SELECT key, unanswered_sha256, ? FROM files
     WHERE file_id = ? AND unanswered_sha256 IS NOT NULL AND key IS NOT NULL`);
   const answered = database.prepare('UPDATE files SET unanswered_sha256 = NULL WHERE file_id = ?');
   const under = database.prepare('SELECT sha256 FROM abandoned_uploads WHERE key = ?');
   const forget = database.prepare('DELETE FROM abandoned_uploads WHERE abandoned_at < ?');
-  const addGap = database.prepare('INSERT INTO memory_gaps VALUES (?)');
   const anyGap = database.prepare('SELECT 1 FROM memory_gaps LIMIT 1');
   const forgetGaps = database.prepare('DELETE FROM memory_gaps WHERE noticed_at < ?');
 
@@ -46,9 +52,7 @@ export function createAbandonedUploadsJournal(database: DatabaseSync, commit: Co
     /** The sha256 of each content that may lie under the key. */
     under: (key: string): string[] => under.all(key).map((row) => String(row['sha256'])),
 
-    /** An earlier journal knew what this one does not: under any key an object of ours may lie. */
-    noteGap: (at: Date): void => void addGap.run(at.getTime()),
-
+    /** Whether an earlier journal knew what this one does not. */
     hasGap: (): boolean => anyGap.get() !== undefined,
 
     prune(before: Date): Promise<void> {

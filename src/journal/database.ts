@@ -9,11 +9,12 @@ import { LocalFailure, messageOf } from '../service/errors.ts';
  *   files              each path that is to be uploaded, recorded, moved, or left alone; one row a path
  *   file_counts        how many of them are in each state: counting a million takes too long to do every few seconds
  *   stored_objects     what was stored under which path and key (duplicates and taken keys are known by it)
- *   multipart_uploads  started and neither completed nor aborted, with their parts
+ *   multipart_uploads  started and neither completed nor aborted; their parts in `parts`
  *   abandoned_uploads  keys under which an object may lie that nobody can ask for any more (`abandoned-uploads.ts`)
  *   memory_gaps        when this journal took the place of another that knew more
  *   outbox             serialised ledger rows that Postgres has not committed yet, in order
  *   chain              the journal's hash chain: its id, and the number and hash of the last row
+ *   lineage            tells a restored copy from the journal that went on (`lineage.ts`)
  *   emptied_folders    folders that uploads have emptied, to be removed later
  */
 const schema = `
@@ -25,7 +26,6 @@ const schema = `
     size INTEGER NOT NULL,
     state TEXT NOT NULL CHECK (state IN ('settling', 'queued', 'stored', 'recorded', 'kept', 'not-movable')),
     detected_at INTEGER NOT NULL,
-    started_at INTEGER,
     attempts INTEGER NOT NULL DEFAULT 0,
     next_try_at INTEGER NOT NULL DEFAULT 0,
     last_error TEXT,
@@ -114,7 +114,7 @@ export function openDatabase(path: string): { database: DatabaseSync; origin: Jo
     const { database, isNew } = connect(path);
     return { database, origin: { kind: isNew ? 'new' : 'kept' } };
   } catch (error) {
-    if (!isCorrupt(error)) throw explain(path, error);
+    if (!isCorrupt(error)) throw whyNotOpened(path, error);
     const movedTo = `${path}.corrupt-${new Date().toISOString().replaceAll(':', '')}`;
     for (const suffix of ['', '-wal', '-shm']) {
       if (existsSync(path + suffix)) renameSync(path + suffix, movedTo + suffix);
@@ -135,6 +135,8 @@ function connect(path: string): { database: DatabaseSync; isNew: boolean } {
       'PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY',
     );
     const isNew = prepareSchema(database, path);
+    // What is read may be in the system's memory alone, where a disk failed: this writes it down.
+    if (uncleanStop) database.exec('PRAGMA wal_checkpoint(TRUNCATE)');
     if (uncleanStop || statSync(path).size < alwaysCheckedBytes) quickCheck(database);
     database.exec('BEGIN IMMEDIATE; COMMIT'); // SQLite opens what it may not write, and says so at the first write
     return { database, isNew };
@@ -175,7 +177,8 @@ function isCorrupt(error: unknown): boolean {
   return error instanceof CorruptJournal || code === sqliteCorrupt || code === sqliteNotADatabase;
 }
 
-function explain(path: string, error: unknown): Error {
+/** What a failure to open the journal is to people. */
+export function whyNotOpened(path: string, error: unknown): Error {
   if (error instanceof LocalFailure) return error;
   if (resultCodeOf(error) === sqliteBusy) {
     return new LocalFailure(`the journal ${path} is in use by another process`, {

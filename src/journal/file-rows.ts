@@ -38,7 +38,7 @@ export interface QueuedFile extends SettledFile {
   readonly key: string | undefined;
   /** A put of these bytes under `key` went out and was never answered. */
   readonly unansweredSha256: string | undefined;
-  /** The id that its ledger row will have, where a key made of it was needed. */
+  /** The id that its ledger row will have once it is stored: minted by the first attempt, undefined before. */
   readonly rowId: string | undefined;
   /** Its bytes were stored, and it was this, until its mode or owner changed: most likely the same bytes. */
   readonly restedAs: RestedAs | undefined;

@@ -54,9 +54,7 @@ export function createFilesJournal(database: DatabaseSync, commit: Commit) {
     `SELECT position, path FROM files WHERE state IN (${statesOfStay}) AND position > ? ORDER BY position LIMIT ?`,
   );
   const retryNotMovable = sql(`UPDATE files SET state = 'recorded' WHERE state = 'not-movable'`);
-  const begin = sql(
-    'UPDATE files SET key = ?, row_id = coalesce(row_id, ?), started_at = coalesce(started_at, ?) WHERE file_id = ?',
-  );
+  const begin = sql('UPDATE files SET key = ?, row_id = coalesce(row_id, ?) WHERE file_id = ?');
   const setUnanswered = sql('UPDATE files SET unanswered_sha256 = ? WHERE file_id = ?');
   const setFailed = sql('UPDATE files SET attempts = ?, next_try_at = ?, last_error = ? WHERE file_id = ?');
   const setState = sql('UPDATE files SET state = ? WHERE file_id = ?');
@@ -124,9 +122,9 @@ export function createFilesJournal(database: DatabaseSync, commit: Commit) {
       return row === undefined ? undefined : queuedFile(row);
     },
 
-    /** An attempt is about to begin: its key, and the row id that the key is made of (if it is). */
-    attempt(fileId: string, key: string, rowId: string | undefined, startedAt: Date): Promise<void> {
-      return commit(() => void begin.run(key, rowId ?? null, startedAt.getTime(), fileId));
+    /** An attempt is about to begin under this key. The first one's row id stays: a key may be made of it. */
+    attempt(fileId: string, key: string, rowId: string): Promise<void> {
+      return commit(() => void begin.run(key, rowId, fileId));
     },
 
     /** The sha256 that is being stored and not yet answered; null once every attempt was answered. */

@@ -6,7 +6,7 @@ export type Commit = <T>(work: () => T) => Promise<T>;
 
 export interface GroupCommit {
   readonly commit: Commit;
-  /** Resolves once all that can be read now is on disk. */
+  /** Resolves once all that can be read now is on disk; rejects where nobody knows. */
   onDisk(): Promise<void>;
   /** Rejects once the disk failed to take what was committed: every commit is refused from then on. */
   readonly failed: Promise<never>;
@@ -35,6 +35,7 @@ export function createGroupCommit(database: DatabaseSync, sync: () => Promise<vo
   }
   const waiting: Waiting[] = [];
   let running = false;
+  /** Under way, or the one that failed. */
   let syncing: Promise<void> | undefined;
   let brokenBy: { readonly error: unknown } | undefined;
   const failure = Promise.withResolvers<never>();
@@ -109,10 +110,10 @@ export function createGroupCommit(database: DatabaseSync, sync: () => Promise<vo
       try {
         await syncing;
         for (const { by, result } of done) by.resolve(result);
+        syncing = undefined;
       } catch (error) {
         breakOff(done, error);
       }
-      syncing = undefined;
       await sleep(restMs);
     }
     running = false;

@@ -1,10 +1,12 @@
+import { realpathSync } from 'node:fs';
+import type { DatabaseSync } from 'node:sqlite';
 import { v7 as uuidv7 } from 'uuid';
-import { type AbandonedUploadsJournal, createAbandonedUploadsJournal } from './abandoned-uploads.ts';
-import { type JournalOrigin, openDatabase } from './database.ts';
+import { type AbandonedUploadsJournal, createAbandonedUploadsJournal, noteMemoryGap } from './abandoned-uploads.ts';
+import { type JournalOrigin, openDatabase, whyNotOpened } from './database.ts';
 import { createEmptiedFoldersJournal, type EmptiedFoldersJournal } from './emptied-folders.ts';
 import { createFilesJournal, type FilesJournal } from './files.ts';
 import { createGroupCommit } from './group-commit.ts';
-import { takeUpLineage, witnessOf } from './lineage.ts';
+import { type Lineage, takeUpLineage, witnessOf } from './lineage.ts';
 import { createMultipartJournal, type MultipartJournal } from './multipart-uploads.ts';
 import { createOutboxJournal, type OutboxJournal, type RowHash } from './outbox.ts';
 import { createPathHistory, type HistoryOf } from './path-history.ts';
@@ -34,36 +36,39 @@ export interface Journal extends AsyncDisposable {
 /** All files that a journal at `path` may consist of. */
 export const journalFiles = (path: string): string[] => [path, `${path}-wal`, `${path}-shm`, witnessOf(path)];
 
-/**
- * An earlier copy has numbers of rows, and ids, that the ledger may know by now: used again they would fork the chain, and
- * Postgres would take a new row for one that it has.
- */
-const forgetNumbers = 'BEGIN IMMEDIATE; DELETE FROM chain; UPDATE files SET row_id = NULL; COMMIT';
+export interface JournalOptions {
+  readonly path: string;
+  readonly rowHash: RowHash;
+  /** Whether files were taken out of the drop folder before: a journal that begins now is then not the first. */
+  readonly tookFilesBefore?: boolean;
+}
 
 /**
  * Opens the journal at `path`, beginning a new one where there is none or where it is corrupt.
  * @throws LocalFailure where its folder cannot be written, or a newer release wrote it.
  */
-export function openJournal({ path, rowHash }: { path: string; rowHash: RowHash }): Journal {
+export function openJournal({ path: given, rowHash, tookFilesBefore = false }: JournalOptions): Journal {
+  const path = resolved(given);
   const { database, origin: found } = openDatabase(path);
-  const lineage = takeUpLineage(database, { path, isNew: found.kind === 'new' });
+  const lineage = takeUpOrExplain(database, path, (which) => {
+    if (which === 'copy') forgetNumbers(database);
+    const knewMore = which === 'copy' || which === 'replacement' || (which === 'first' && tookFilesBefore);
+    if (knewMore || found.kind === 'corrupt') noteMemoryGap(database, new Date());
+    if (database.prepare('SELECT 1 FROM chain').get() === undefined) {
+      database.prepare('INSERT INTO chain (id, seq, head) VALUES (?, 0, NULL)').run(uuidv7());
+    }
+  });
   const origin = originOf(found, lineage);
-  if (lineage === 'copy') database.exec(forgetNumbers);
-  if (database.prepare('SELECT 1 FROM chain').get() === undefined) {
-    database.prepare('INSERT INTO chain (id, seq, head) VALUES (?, 0, NULL)').run(uuidv7());
-  }
   const log = syncApart(database, path);
   const { commit, onDisk, failed } = createGroupCommit(database, log.sync);
   const storedObjects = createStoredObjectsJournal(database, commit);
   const multipart = createMultipartJournal(database, commit);
-  const abandonedUploads = createAbandonedUploadsJournal(database, commit);
-  if (origin.kind !== 'kept' && origin.kind !== 'new') abandonedUploads.noteGap(new Date());
   return {
     origin,
     files: createFilesJournal(database, commit),
     storedObjects,
     multipart,
-    abandonedUploads,
+    abandonedUploads: createAbandonedUploadsJournal(database, commit),
     outbox: createOutboxJournal(database, { commit, onDisk }, { storedObjects, multipart, rowHash }),
     emptiedFolders: createEmptiedFoldersJournal(database, commit),
     historyOf: createPathHistory(database),
@@ -78,7 +83,32 @@ export function openJournal({ path, rowHash }: { path: string; rowHash: RowHash 
   };
 }
 
-function originOf(found: JournalOrigin, lineage: ReturnType<typeof takeUpLineage>): JournalOrigin {
-  if (lineage === 'copy' && found.kind === 'kept') return { kind: 'copy' };
+/** SQLite follows links, and keeps its log beside what they lead to. */
+function resolved(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    return path;
+  }
+}
+
+/**
+ * An earlier copy has numbers of rows, and ids, that the ledger may know by now: used again they would fork the chain, and
+ * Postgres would take a new row for one that it has.
+ */
+const forgetNumbers = (database: DatabaseSync) => database.exec('DELETE FROM chain; UPDATE files SET row_id = NULL');
+
+function takeUpOrExplain(database: DatabaseSync, path: string, follow: (lineage: Lineage) => void): Lineage {
+  try {
+    return takeUpLineage(database, path, follow);
+  } catch (error) {
+    database.close();
+    throw whyNotOpened(path, error);
+  }
+}
+
+function originOf(found: JournalOrigin, lineage: Lineage): JournalOrigin {
+  if (found.kind === 'corrupt') return found;
+  if (lineage === 'copy') return { kind: 'copy' };
   return lineage === 'replacement' ? { kind: 'lost' } : found;
 }

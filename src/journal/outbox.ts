@@ -41,7 +41,7 @@ export function createOutboxJournal(
     `UPDATE files SET rested_as = 'stored', disposition = ?, unanswered_sha256 = NULL WHERE file_id = ?`,
   );
   const setAnotherFile = database.prepare(`
-    UPDATE files SET file_id = ?, started_at = NULL, attempts = 0, next_try_at = 0, last_error = NULL,
+    UPDATE files SET file_id = ?, attempts = 0, next_try_at = 0, last_error = NULL,
       key = NULL, unanswered_sha256 = NULL, row_id = NULL, rested_as = NULL WHERE file_id = ?`);
   const next = database.prepare(
     'SELECT position, id, file_id, row FROM outbox WHERE set_aside IS NULL ORDER BY position LIMIT ?',

@@ -1,7 +1,6 @@
 import { columnNames, columns } from './columns.ts';
 import { RowRefused } from './errors.ts';
 import type { LedgerPool } from './pool.ts';
-import { createLedgerReader, type RecordedRow } from './reader.ts';
 import { checkSchema, schemaProblem } from './schema.ts';
 
 export type { RecordedRow } from './reader.ts';
@@ -16,8 +15,6 @@ export interface Ledger {
   record(jsonRows: readonly string[], signal?: AbortSignal): Promise<void>;
   /** Logs in and looks at the schema; nothing is written. Same errors. */
   ready(signal?: AbortSignal): Promise<void>;
-  /** The latest rows, newest last. Needs the reader's rights. */
-  list(query: { readonly limit: number }, signal?: AbortSignal): Promise<RecordedRow[]>;
 }
 
 /**
@@ -53,6 +50,5 @@ export function createLedger(pool: LedgerPool): Ledger {
         throw error;
       }
     },
-    list: ({ limit }, signal) => createLedgerReader(pool).list({}, limit, signal),
   };
 }

@@ -40,7 +40,6 @@ interface OutboxState {
   readonly waiting: number;
   /** Rows since the start. */
   readonly recorded: number;
-  readonly setAside: number;
   readonly lastRecordedAt: Date | undefined;
 }
 
@@ -67,7 +66,6 @@ export function createOutbox(options: OutboxOptions): Outbox {
   );
   const stop = new AbortController();
   let recorded = 0;
-  let setAside = 0;
   let lastRecordedAt: Date | undefined;
   let woken = Promise.withResolvers<void>();
   const whenEmpty = new Set<() => void>();
@@ -113,7 +111,6 @@ export function createOutbox(options: OutboxOptions): Outbox {
     } else if (rows.length === 1) {
       outage.over();
       await journal(() => store.setAside(first, refusal.message));
-      setAside += 1;
       log.error(
         'set-aside',
         { ledger_id: first.id, path: pathIn(first), error: refusal.message },
@@ -144,7 +141,7 @@ export function createOutbox(options: OutboxOptions): Outbox {
     wake() {
       woken.resolve();
     },
-    state: () => ({ ...outage.state(), waiting: countWaiting(), recorded, setAside, lastRecordedAt }),
+    state: () => ({ ...outage.state(), waiting: countWaiting(), recorded, lastRecordedAt }),
     async drained(signal) {
       const { promise, resolve } = Promise.withResolvers<void>();
       whenEmpty.add(resolve);

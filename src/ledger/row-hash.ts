@@ -14,7 +14,7 @@ const hashed = columnNames.filter((name) => name !== 'row_hash');
  * `recorded_at` and `row_hash`, each written as `<length>:<text>`, and a null as `-`. The length counts the bytes of
  * the text in UTF-8. Text is text as it is; numbers are decimal, uuids lower-case, times `2026-01-31T23:59:59.123Z`.
  * `previous_hash` is among them, which makes the rows a chain. So it can be computed anew from the database, by
- * anyone; the test beside this file does it in SQL.
+ * anyone; `test/integration/ledger-record.test.ts` does it in SQL.
  */
 export function rowHash(row: Omit<LedgerRow, 'row_hash'>): string {
   const hash = createHash('sha256').update(form);

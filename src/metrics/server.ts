@@ -10,7 +10,7 @@ export interface MetricsServerOptions extends RegistryOptions {
   readonly log: EventLog;
 }
 
-/** Scrapers come one at a time; more of them than this wait in vain. */
+/** Scrapers come one at a time; connections beyond these are turned away. */
 const mostConnections = 32;
 const patienceMs = 5000;
 

@@ -177,7 +177,6 @@ export function createTransferQueue<J extends Job>(options: TransferQueueOptions
       startNext();
     },
 
-    isRunning: (path: string): boolean => running.has(path),
     running: (): number => running.size,
 
     /** Begins no new pass, and waits for those under way. */

@@ -86,7 +86,7 @@ export function createControlAnswers({ report, explaining, folders, log, offer }
 /** As the shell or as the journal writes the path. */
 async function quarantinedUnder({ quarantine }: Folders, text: string): Promise<QuarantinedFile[]> {
   for (const path of [pathFromText(text), pathFromWritten(text)]) {
-    if (!isBelow(path)) throw new LocalFailure(`${JSON.stringify(text)} is no path below the drop folder`);
+    if (!isBelow(path)) throw new LocalFailure(`${JSON.stringify(text)} is not a path below the drop folder`);
     const found = await quarantinedAs(quarantine, path);
     if (found.length > 0) return found;
   }

@@ -38,7 +38,7 @@ export interface LiveTotals {
   retries: number;
 }
 
-/** Told of each fact that the log is told of, and of each attempt that failed. */
+/** Told of each upload, and of each attempt that failed. */
 export interface LiveObserver {
   uploaded?(bytes: number, seconds: number): void;
   retried?(kind: string): void;

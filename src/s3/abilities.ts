@@ -3,7 +3,7 @@ import { withAttempts } from './attempts.ts';
 import { crc32Base64, type S3Calls } from './calls.ts';
 import { classifyS3Failure } from './errors.ts';
 import { S3Failure } from './failure.ts';
-import { abortUpload, probeKey } from './probe.ts';
+import { abortUpload, probePatience as patience, probeKey } from './probe.ts';
 
 /** What not every S3-compatible store has. */
 export interface StoreAbilities {
@@ -22,7 +22,6 @@ interface Asked {
   readonly signal: AbortSignal;
 }
 
-const patience = { attempts: 2, baseMs: 200, capMs: 1_000 };
 const body = Buffer.from('x');
 /** sha256 of nothing. */
 const notItsSha256 = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';

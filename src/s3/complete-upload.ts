@@ -88,9 +88,12 @@ async function whoTookTheKey(
   lost: boolean,
   signal: AbortSignal,
 ): Promise<CompleteOutcome> {
+  // Before the abort: with the upload gone, and this not noted, its absence would look like a Complete of ours.
+  if (!lost) await upload.notes.refused();
   const aborted = await abortAndForget(context, upload, signal);
-  if (!lost || aborted === 'was-there') {
-    if (!lost || !upload.earlierUnanswered) await upload.notes.refused();
+  if (!lost) return { kind: 'key-taken', ours: 'no' };
+  if (aborted === 'was-there') {
+    if (!upload.earlierUnanswered) await upload.notes.refused();
     return { kind: 'key-taken', ours: 'no' };
   }
   return { kind: 'key-taken', ours: aborted === 'was-not-there' ? 'yes' : 'unknown' };

@@ -1,4 +1,3 @@
-import type { EventLog } from '../model.ts';
 import type { Patience } from './attempts.ts';
 import type { S3Calls, StoredAnswer } from './calls.ts';
 import type { FairShares } from './fair-shares.ts';
@@ -21,7 +20,6 @@ export interface StoreContext {
   readonly buffers: PartBuffers;
   readonly sha256: Sha256;
   readonly confirm: Confirm;
-  readonly log: EventLog;
 }
 
 /**

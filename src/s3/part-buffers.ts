@@ -15,7 +15,10 @@ export interface PartBuffers extends Disposable {
 
 /** Buffers for smaller files are of this size. */
 const smallestBytes = 4096;
-/** Up to here hashing takes no other thread. */
+/**
+ * Up to here buffers are memory of our own: such bytes are hashed on this thread, or, the tail of a large file, copied to
+ * the other.
+ */
 const ownMemoryBytes = 64 * 1024;
 
 /** Buffers that nobody took for so long are given back to the system. */

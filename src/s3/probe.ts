@@ -12,7 +12,7 @@ export interface ProbeOptions {
   readonly signal: AbortSignal;
 }
 
-const patience = { attempts: 2, baseMs: 200, capMs: 1_000 };
+export const probePatience = { attempts: 2, baseMs: 200, capMs: 1_000 };
 
 /**
  * Proves that this principal may write under the prefix (and use the KMS key): starts a multipart upload and aborts it,
@@ -22,7 +22,10 @@ export async function probeWrite({ calls, bucket, prefix, checksummed, signal }:
   const key = probeKey(prefix);
   try {
     const head = { key, contentType: 'application/octet-stream', metadata: {}, checksummed };
-    const { uploadId } = await withAttempts(() => calls.createMultipartUpload(head, { signal }), { patience, signal });
+    const { uploadId } = await withAttempts(() => calls.createMultipartUpload(head, { signal }), {
+      patience: probePatience,
+      signal,
+    });
     await abortUpload(calls, key, uploadId, signal);
   } catch (error) {
     throw classifyS3Failure(error, bucket);
@@ -35,7 +38,10 @@ export const probeKey = (prefix: string): string => `${prefix}.dropledger-check`
 /** Aborts a multipart upload; one that S3 does not know is fine. Throws `S3Failure`. */
 export async function abortUpload(calls: S3Calls, key: string, uploadId: string, signal: AbortSignal): Promise<void> {
   try {
-    await withAttempts(() => calls.abortMultipartUpload({ key, uploadId }, { signal }), { patience, signal });
+    await withAttempts(() => calls.abortMultipartUpload({ key, uploadId }, { signal }), {
+      patience: probePatience,
+      signal,
+    });
   } catch (error) {
     if (!(error instanceof S3Failure && isUnknownUpload(error))) throw error;
   }

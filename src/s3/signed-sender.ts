@@ -76,7 +76,7 @@ export function createSignedSender(options: SignedSenderOptions): SignedSender {
       signer.correctClock(clockAheadMs);
       const minutes = Math.round(clockAheadMs / 60_000);
       if (Math.abs(clockAheadMs) > clockToleranceMs) {
-        log.warning('warning', { minutesFast: minutes, hint: 'timedatectl set-ntp true' }, 'the clock is wrong');
+        log.warning('warning', { minutes_fast: minutes, hint: 'timedatectl set-ntp true' }, 'the clock is wrong');
       }
       return true;
     }

@@ -78,7 +78,6 @@ export async function createS3Store(options: S3StoreOptions): Promise<S3Store> {
     buffers,
     sha256,
     confirm: createConfirm(checksums, log),
-    log,
   };
   const isSmall = ({ file }: StoreRequest) => file.identity.size <= partSizeBytes;
   const native: StoreFile = (request, signal) =>

@@ -66,7 +66,7 @@ export class FileRejected extends DropledgerError {
   override readonly exitCode = exitCode.failed;
 }
 
-/** Anything that went wrong on this machine and is neither of the above: a full disk, an unreadable folder. */
+/** Anything that went wrong on this machine and is none of the above: a full disk, an unreadable folder. */
 export class LocalFailure extends DropledgerError {
   override readonly exitCode = exitCode.failed;
 }

@@ -61,7 +61,7 @@ const connectFailures: ReadonlySet<string> = new Set([
  * When it settles the request is over: its connection is idle or destroyed. (Dispatched without undici's `request`,
  * whose streams cost a small request more than all else of it.)
  */
-export async function exchange(dispatcher: Dispatcher, request: ExchangeRequest): Promise<ExchangeAnswer> {
+export async function exchange(connections: () => Dispatcher, request: ExchangeRequest): Promise<ExchangeAnswer> {
   const { signal } = request;
   const { promise, resolve, reject } = Promise.withResolvers<ExchangeAnswer>();
   let running: Dispatcher.DispatchController | undefined;
@@ -75,7 +75,7 @@ export async function exchange(dispatcher: Dispatcher, request: ExchangeRequest)
   const chunks: Buffer[] = [];
   try {
     await outgoing.begin();
-    dispatcher.dispatch(outgoing.options, {
+    connections().dispatch(outgoing.options, {
       onRequestStart(controller) {
         running = controller;
         if (abortedBy !== undefined) controller.abort(abortedBy.reason);
@@ -101,14 +101,14 @@ export async function exchange(dispatcher: Dispatcher, request: ExchangeRequest)
 
 /** The same up to the answer's headers: its body is a stream that the caller reads to its end or destroys. */
 export async function startExchange(
-  dispatcher: Dispatcher,
+  connections: () => Dispatcher,
   request: ExchangeRequest,
 ): Promise<Dispatcher.ResponseData> {
   const controller = new AbortController();
   const outgoing = outgoingOf(request, (reason) => controller.abort(reason));
   try {
     await outgoing.begin();
-    const answer = await dispatcher.request({ ...outgoing.options, signal: controller.signal });
+    const answer = await connections().request({ ...outgoing.options, signal: controller.signal });
     answer.body.once('close', outgoing.watch.end);
     outgoing.watch.answered();
     return answer;

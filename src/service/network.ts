@@ -51,7 +51,7 @@ export async function createNetwork({
   };
   const opened = renewConnections(() => new EnvHttpProxyAgent(options));
   return {
-    exchange: (request) => opened.send((dispatcher) => exchange(dispatcher, { stallMs, ...request })),
+    exchange: (request) => opened.send((current) => exchange(current, { stallMs, ...request })),
     sdkRequestHandler: createSdkRequestHandler(opened.send, stallMs),
     stallMs,
     [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose](),

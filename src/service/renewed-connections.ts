@@ -2,8 +2,8 @@ import type { Dispatcher } from 'undici';
 import { ExchangeFailed } from './http-exchange.ts';
 
 export interface RenewedConnections extends AsyncDisposable {
-  /** Sends by the connections that are in use now. */
-  send<T>(act: (dispatcher: Dispatcher) => Promise<T>): Promise<T>;
+  /** Sends by the connections that are in use when `act` asks for them: when it is about to, after all that it waits for. */
+  send<T>(act: (connections: () => Dispatcher) => Promise<T>): Promise<T>;
 }
 
 /**
@@ -24,9 +24,12 @@ export function renewConnections(open: () => Dispatcher): RenewedConnections {
 
   return {
     async send(act) {
-      const used = current;
+      let used: Dispatcher | undefined;
       try {
-        return await act(used);
+        return await act(() => {
+          used = current;
+          return current;
+        });
       } catch (error) {
         if (error instanceof ExchangeFailed && error.code === 'STALLED' && used === current) renew();
         throw error;

@@ -26,7 +26,7 @@ export function createSdkRequestHandler(send: RenewedConnections['send'], stallM
         stallMs,
         ...(requestTimeout ? { answerMs: requestTimeout } : {}),
       };
-      const answer = await send((dispatcher) => startExchange(dispatcher, exchange));
+      const answer = await send((connections) => startExchange(connections, exchange));
       return { response: { statusCode: answer.statusCode, headers: flat(answer.headers), body: answer.body } };
     },
     updateHttpClientConfig() {},

@@ -137,7 +137,7 @@ test.concurrent('a socket that cannot be made is said once, and files arrive all
   const daemon = await place.start();
   await place.drop('one.txt', 'one');
   await expectInvariants(place);
-  expect(daemon.named('warning')).toMatchObject([{ error: expect.stringContaining('no socket') }]);
+  expect(daemon.named('warning')).toMatchObject([{ error: expect.stringContaining('not a socket') }]);
 });
 
 test.concurrent('metrics, health and readiness are served on loopback, where asked for', async () => {

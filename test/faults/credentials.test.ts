@@ -199,7 +199,7 @@ test.skipIf(!isFakeable).concurrent.each([
   const detectedMinutesAgo = (Date.now() - Date.parse(String(rows[0]?.detected_at))) / 60_000;
   expect(Math.round(-detectedMinutesAgo), 'its clock really is wrong').toBeCloseTo(minutesFast, -0.5);
   expect(daemon.named('warning')).toMatchObject([
-    { level: 'warning', minutesFast, hint: expect.stringContaining('timedatectl') },
+    { level: 'warning', minutes_fast: minutesFast, hint: expect.stringContaining('timedatectl') },
   ]);
   expect(paused(place)).toEqual([]);
 });

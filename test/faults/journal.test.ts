@@ -213,12 +213,15 @@ test('journal rebuild says so where the ledger has nothing of this host', async 
   expect(stdout).toMatch(/no rows of another-host/);
 });
 
-test('the disk of the journal takes no more: the daemon ends, says so, and the next start goes on', async () => {
-  await using place = await makeWorkplace({ postgres, config: { dropFolder: { settleMs: 20 } } });
-  for (let file = 0; file < 20; file += 1) await place.drop(`${file}.txt`, `content ${file}`);
-  const first = place.spawn(failingSyncs(4));
-  expect(await first.exited).toEqual({ code: 1, signal: null });
-  expect(first.output()).toContain('cannot be written to disk: EIO');
-  await place.start();
-  await expectInvariants(place);
-});
+test.each([4, 5, 6, 7, 8])(
+  'sync %d of the journal fails: the daemon ends, says so, and the next start goes on',
+  async (nth) => {
+    await using place = await makeWorkplace({ postgres, config: { dropFolder: { settleMs: 20 } } });
+    for (let file = 0; file < 20; file += 1) await place.drop(`${file}.txt`, `content ${file}`);
+    const first = place.spawn(failingSyncs(nth));
+    expect(await first.exited).toEqual({ code: 1, signal: null });
+    expect(first.output()).toContain('cannot be written to disk: EIO');
+    await place.start();
+    await expectInvariants(place);
+  },
+);

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { columnNames, columns } from '../../src/ledger/columns.ts';
 import { createLedger } from '../../src/ledger/ledger.ts';
 import { createLedgerPool } from '../../src/ledger/pool.ts';
+import { createLedgerReader } from '../../src/ledger/reader.ts';
 import { rowHash } from '../../src/ledger/row-hash.ts';
 import type { LedgerRow } from '../../src/model.ts';
 import { sampleRow } from '../support/ledger-rows.ts';
@@ -20,7 +21,7 @@ async function recordInto(database: TestDatabase, ...rows: LedgerRow[]): Promise
 
 async function listFrom(database: TestDatabase, limit = 100) {
   await using pool = createLedgerPool({ ...database.reader, log });
-  return await createLedger(pool).list({ limit });
+  return await createLedgerReader(pool).list({}, limit);
 }
 
 /** Every kind of text that a file name or an error can bring. */

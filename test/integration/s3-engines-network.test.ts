@@ -191,7 +191,7 @@ describe.each(engines)('credentials and clocks: %s', (engine) => {
     const { store, log } = await storeTo(endpoint.url, { engine });
     expect(await store(randomBytes(100), 'a')).toMatchObject({ kind: 'stored' });
     expect(await store(randomBytes(6 * mebibyte), 'b')).toMatchObject({ kind: 'stored' });
-    if (engine === 'native') expect(log.named('warning')).toMatchObject([{ fields: { minutesFast: -60 } }]);
+    if (engine === 'native') expect(log.named('warning')).toMatchObject([{ fields: { minutes_fast: -60 } }]);
   });
 
   it('has no message that tells a secret', async () => {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { v7 as uuidv7 } from 'uuid';
 import type { QueuedFile } from '../../src/journal/file-rows.ts';
-import { type Journal, openJournal } from '../../src/journal/journal.ts';
+import { type Journal, type JournalOptions, openJournal } from '../../src/journal/journal.ts';
 import type { Outcome, UnchainedRow } from '../../src/journal/outbox.ts';
 import { rowHash } from '../../src/ledger/row-hash.ts';
 import type { Disposition, FileIdentity, OutboxRow, SettledFile } from '../../src/model.ts';
@@ -19,10 +19,10 @@ export interface TestJournal extends AsyncDisposable {
 }
 
 /** The real journal on a file of its own. */
-export async function openTestJournal(): Promise<TestJournal> {
+export async function openTestJournal(options: Pick<JournalOptions, 'tookFilesBefore'> = {}): Promise<TestJournal> {
   const folder = await tempFolder();
   const path = folder.at('journal.db');
-  let journal = openJournal({ path, rowHash });
+  let journal = openJournal({ path, rowHash, ...options });
   return {
     path,
     journal: () => journal,

@@ -259,7 +259,7 @@ describe('the key is taken', () => {
 describe('an earlier attempt was never answered', () => {
   const unanswered = async (of = sha256, key = 'in/report.pdf') => {
     const file = await inQueue();
-    await journal.files.attempt(file.fileId, key, undefined, new Date());
+    await journal.files.attempt(file.fileId, key, 'row-1');
     await journal.files.unanswered(file.fileId, of);
     return queued(journal, path);
   };
@@ -319,7 +319,11 @@ describe('an earlier attempt was never answered', () => {
   });
 
   describe('by a journal that took the place of one that was lost', () => {
-    beforeEach(() => journal.abandonedUploads.noteGap(new Date()));
+    beforeEach(async () => {
+      await parts[Symbol.asyncDispose]();
+      parts = await openTestJournal({ tookFilesBefore: true });
+      journal = parts.journal();
+    });
     const beside = `in/report~${sha256.slice(0, 8)}.pdf`;
 
     test('what has the key may be an earlier version: it is not taken for these bytes', async () => {

@@ -9,8 +9,14 @@ export const describeAbilities = (s3: Config['s3'], abilities: StoreAbilities | 
   checksums(s3, abilities),
 ];
 
-function conditionalWrites({ conditionalWrites: wanted }: Config['s3'], abilities: StoreAbilities | undefined) {
+function conditionalWrites(
+  { conditionalWrites: wanted, onConflict }: Config['s3'],
+  abilities: StoreAbilities | undefined,
+) {
   const name = 'overwriting';
+  if (onConflict === 'overwrite') {
+    return passed(name, 's3.onConflict is "overwrite": an object that has the key is replaced');
+  }
   if (!wanted) {
     const hint =
       'an object that somebody else has put under the same key is overwritten, whatever s3.onConflict says: nothing else may write under the prefix';

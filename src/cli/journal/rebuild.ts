@@ -38,7 +38,7 @@ Run it while the daemon is stopped, as the user that the daemon runs as.`,
     const path = journalPath(config, around.env);
     const host = textOf(given, 'host') ?? hostname();
     const instance = textOf(given, 'instance') ?? instanceName(around.env);
-    await using journal = openJournal({ path, rowHash });
+    await using journal = openJournal({ path, rowHash, tookFilesBefore: true });
     await giveToOwnerOfFolder(path);
 
     const place = { host, instance, bucket: config.s3.bucket };

@@ -4,6 +4,7 @@
  * would have to change the objects as well.
  */
 import type { RecordedRow } from '../../ledger/reader.ts';
+import { metadataNames } from '../../s3/object-metadata.ts';
 import type { ListedObject, ObjectReader } from '../../s3/read-objects.ts';
 import { inParallel } from './in-parallel.ts';
 
@@ -36,7 +37,6 @@ interface Place {
 }
 
 const parallelRequests = 32;
-const metadataNames = { head: 'dropledger-head', fileId: 'dropledger-file-id' };
 
 /** Asks for the heads of these objects; first objects of a chain, and objects of others, name no hash. */
 export async function readAnchors(

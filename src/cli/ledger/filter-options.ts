@@ -46,7 +46,7 @@ function timeOf(given: GivenOptions, name: 'since' | 'until', now: Date): Date |
   const zoned = /[T ].*(Z|[+-]\d\d:?\d\d)$/.test(text) || text.length === 10 ? text : `${text}Z`;
   const time = new Date(zoned.replace(' ', 'T'));
   if (!isTime || Number.isNaN(time.getTime()))
-    throw new UsageError(`--${name} ${JSON.stringify(text)} is no time`, {
+    throw new UsageError(`--${name} ${JSON.stringify(text)} is not a time`, {
       hint: 'Such as 2026-03-31, 2026-03-31T16:00Z, 24h or 7d.',
     });
   return time;

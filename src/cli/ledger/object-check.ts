@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { RecordedRow } from '../../ledger/reader.ts';
+import { metadataNames } from '../../s3/object-metadata.ts';
 import type { ListedObject, ObjectHead, ObjectReader } from '../../s3/read-objects.ts';
 
 /**
@@ -31,8 +32,8 @@ export function differenceOf(row: UploadedRow, object: SeenObject | undefined): 
     row.checksum_type === 'CRC32' &&
       isOther(row.checksum, object.crc32) &&
       `its CRC32 is ${object.crc32} instead of ${row.checksum}`,
-    isOther(row.file_id, object.metadata?.['dropledger-file-id']) &&
-      `it was stored for the file ${object.metadata?.['dropledger-file-id']} instead of ${row.file_id}`,
+    isOther(row.file_id, object.metadata?.[metadataNames.fileId]) &&
+      `it was stored for the file ${object.metadata?.[metadataNames.fileId]} instead of ${row.file_id}`,
   ].filter((reason) => reason !== false);
   if (reasons.length === 0) return undefined;
   return differing('replaced', row, `${reasons.join(', ')}; it is of ${object.lastModified.toISOString()}`);

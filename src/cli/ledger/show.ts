@@ -31,7 +31,9 @@ was recorded of the same path.`,
 export async function findRow({ reader }: Pick<ReaderLogin, 'reader'>, id: string): Promise<RecordedRow> {
   const digits = id.toLowerCase();
   if (!/^[0-9a-f][0-9a-f-]{0,35}$/.test(digits) || digits.replaceAll('-', '').length > 32)
-    throw new UsageError(`${JSON.stringify(id)} is no id of a row`, { hint: 'dropledger ledger list tells ids.' });
+    throw new UsageError(`${JSON.stringify(id)} is not the id of a row`, {
+      hint: 'dropledger ledger list shows them.',
+    });
   const [row, ...more] = await reader.find(digits);
   if (row === undefined) throw new LocalFailure(`the ledger has no row ${id}`);
   if (more.length > 0)

@@ -156,7 +156,7 @@ function rescan(report: DaemonReport): string {
   const { at, ms, files, folders, ignored, special, unreadable, foundByRescan } = report.rescan;
   const besides: [number, string][] = [
     [ignored, 'ignored'],
-    [special, 'no regular files'],
+    [special, 'not regular files'],
     [unreadable, 'folders that cannot be read'],
     [foundByRescan, 'found that no event told of'],
   ];

@@ -69,8 +69,8 @@ function onKey(stdin: NodeJS.ReadStream, keys: readonly string[], end: () => voi
   stdin.setRawMode(true).on('data', read).on('error', end);
   return {
     [Symbol.dispose]() {
-      stdin.off('data', read).off('error', end);
       stdin.setRawMode(false).pause();
+      stdin.off('data', read).off('error', end);
     },
   };
 }

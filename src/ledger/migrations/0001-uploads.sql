@@ -47,7 +47,7 @@ CREATE TABLE dropledger.uploads (
 COMMENT ON TABLE dropledger.uploads IS
   'What became of each file that was dropped: exactly one row with status uploaded or duplicate for every file that was accepted, one with status failed for each time a file went to quarantine. Append-only: UPDATE, DELETE and TRUNCATE are refused, to the owner as well.';
 COMMENT ON COLUMN dropledger.uploads.id IS
-  'Of this row: a UUIDv7, minted when the outcome was known, so ids are in the order of the outcomes of a host. The only unique constraint: a row that is sent twice is recorded once.';
+  'Of this row: a UUIDv7, minted when the upload of its file first begins, or else when the outcome is known: ids follow time only roughly, recorded_at is exact. The only unique constraint: a row that is sent twice is recorded once.';
 COMMENT ON COLUMN dropledger.uploads.file_id IS
   'Of the file: the same in every row about one file, such as a failure and the upload after it.';
 COMMENT ON COLUMN dropledger.uploads.host IS 'Name of the machine the file was dropped on.';
@@ -56,20 +56,20 @@ COMMENT ON COLUMN dropledger.uploads.path IS
   'Relative to the drop folder, separated by /. Bytes that are not UTF-8 are written as \xNN, a backslash as \\.';
 COMMENT ON COLUMN dropledger.uploads.size_bytes IS 'Size of the file in bytes.';
 COMMENT ON COLUMN dropledger.uploads.sha256 IS
-  'SHA-256 of the whole file, in hex, from the same read as the upload. Null only where a failed file was never read to its end.';
+  'SHA-256 of the whole file, in hex: of the very bytes that were sent or, for a duplicate, compared. Null in failed rows.';
 COMMENT ON COLUMN dropledger.uploads.modified_at IS 'The file''s own time of last modification.';
 COMMENT ON COLUMN dropledger.uploads.file_owner IS 'User who owned the file; a number where it has no name.';
 COMMENT ON COLUMN dropledger.uploads.content_type IS 'Content-Type of the object.';
 COMMENT ON COLUMN dropledger.uploads.bucket IS 'S3 bucket.';
 COMMENT ON COLUMN dropledger.uploads.object_key IS
-  'Key of the object that holds these bytes. Null where a failed file had none.';
+  'Key of the object that holds these bytes. Null in failed rows.';
 COMMENT ON COLUMN dropledger.uploads.version_id IS
   'Version of the object in a versioned bucket. Null as well where the answer to the upload was lost.';
 COMMENT ON COLUMN dropledger.uploads.etag IS 'ETag that S3 answered. Null where the answer was lost.';
 COMMENT ON COLUMN dropledger.uploads.s3_request_id IS
   'What AWS support asks for. Null where the answer to the upload was lost.';
 COMMENT ON COLUMN dropledger.uploads.checksum_type IS
-  'What S3 verified on arrival, such as CRC32 or CRC32/FULL_OBJECT. Null where the store confirmed none.';
+  'What S3 verified on arrival: CRC32, over the whole object. Null where the store confirmed none, or its answer was lost.';
 COMMENT ON COLUMN dropledger.uploads.checksum IS 'The checksum that S3 verified, in base64 as S3 writes it.';
 COMMENT ON COLUMN dropledger.uploads.part_count IS 'Parts of a multipart upload; 1 for a single put.';
 COMMENT ON COLUMN dropledger.uploads.status IS

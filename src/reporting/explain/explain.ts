@@ -33,7 +33,7 @@ export async function explain(options: ExplainOptions, text: string): Promise<Ex
 }
 
 async function explainPath(options: ExplainOptions, path: RelativePath): Promise<Explanation> {
-  if (!isBelow(path)) throw new LocalFailure(`${JSON.stringify(textOf(path))} is no path below the drop folder`);
+  if (!isBelow(path)) throw new LocalFailure(`${JSON.stringify(textOf(path))} is not a path below the drop folder`);
   const history = options.historyOf(path);
   return (
     underWay(options, path) ??
@@ -90,7 +90,7 @@ async function inFolder(options: ExplainOptions, path: RelativePath): Promise<Ex
     return tell(
       path,
       'special',
-      { kind: there.isSymbolicLink() ? 'symlink' : 'no regular file' },
+      { kind: there.isSymbolicLink() ? 'symlink' : 'not a regular file' },
       'Only regular files are uploaded; it stays where it is.',
     );
   }

@@ -80,7 +80,8 @@ test('times are ages, dates or moments; UTC where no zone is said', () => {
   expect(since('2026-03-31T16:00')).toBe('2026-03-31T16:00:00.000Z');
   expect(since('2026-03-31 16:00:03')).toBe('2026-03-31T16:00:03.000Z');
   expect(since('2026-03-31T16:00+02:00')).toBe('2026-03-31T14:00:00.000Z');
-  for (const wrong of ['yesterday', '7', '2026-13-01', '31.3.2026']) expect(() => since(wrong)).toThrow('is no time');
+  for (const wrong of ['yesterday', '7', '2026-13-01', '31.3.2026'])
+    expect(() => since(wrong)).toThrow('is not a time');
 });
 
 test('counts are whole and positive', () => {

@@ -141,8 +141,8 @@ test('who writes a secret into it is told where it belongs, and the secret is no
   const secret = 'hunter2hunter2';
   const problems = problemsOf(config({ aws: { secretAccessKey: secret }, ledger: { password: secret } }));
   expect(problems.sort()).toEqual([
-    expect.stringMatching(/^aws.secretAccessKey is no key.*AWS chain/),
-    expect.stringMatching(/^ledger.password is no key.*ledger.passwordFile/),
+    expect.stringMatching(/^aws.secretAccessKey is not a key.*AWS chain/),
+    expect.stringMatching(/^ledger.password is not a key.*ledger.passwordFile/),
   ]);
   expect(problems.join()).not.toContain(secret);
 });

@@ -163,7 +163,7 @@ test.each([
         .toArray()
         .catch(() => [])
     ).join(''),
-  ).toContain('that is no question');
+  ).toContain('that is not a question');
   await closed(client);
   expect(await explained('x')).toBe('x');
 });

@@ -9,7 +9,7 @@ async function unanswered(sha256: string) {
   const { files } = parts.journal();
   await files.settled([settledFile('report.pdf')]);
   const { fileId } = queued(parts.journal(), 'report.pdf');
-  await files.attempt(fileId, key, undefined, new Date());
+  await files.attempt(fileId, key, 'row-1');
   await files.unanswered(fileId, sha256);
   return { parts, file: queued(parts.journal(), 'report.pdf') };
 }
@@ -32,7 +32,7 @@ test('a file that is forgotten leaves the memory of its upload, an answered one 
   expect(abandonedUploads.under(key)).toEqual(['one']);
   await files.settled([settledFile('other.pdf')]);
   const other = queued(parts.journal(), 'other.pdf');
-  await files.attempt(other.fileId, 'in/other.pdf', undefined, new Date());
+  await files.attempt(other.fileId, 'in/other.pdf', 'row-1');
   await files.unanswered(other.fileId, 'two');
   await files.unanswered(other.fileId, null);
   await files.forget(other);

@@ -103,8 +103,8 @@ test('an attempt, what it left unanswered and its failure are there after a rest
   await using _ = parts;
   await journal.files.settled([settledFile('invoice.pdf')]);
   const { fileId } = queued(journal, 'invoice.pdf');
-  await journal.files.attempt(fileId, 'key', 'row-1', new Date());
-  await journal.files.attempt(fileId, 'other-key', 'row-2', new Date());
+  await journal.files.attempt(fileId, 'key', 'row-1');
+  await journal.files.attempt(fileId, 'other-key', 'row-2');
   await journal.files.unanswered(fileId, 'abc');
   await journal.files.failed(fileId, 3, 12_345, 'no answer');
   expect(queued(await parts.reopen(), 'invoice.pdf')).toMatchObject({

@@ -122,11 +122,12 @@ test('a caller is told once its work is on disk, and what comes meanwhile waits 
 test('after a sync that failed every commit is refused, and it is told', async () => {
   using table = numbers();
   let syncs = 0;
-  const { commit, failed } = createGroupCommit(table.database, async () => {
+  const { commit, failed, onDisk } = createGroupCommit(table.database, async () => {
     syncs += 1;
     throw new Error('EIO');
   });
   await expect(commit(() => 1)).rejects.toThrow('EIO');
+  await expect(onDisk()).rejects.toThrow('EIO');
   await expect(failed).rejects.toThrow('EIO');
   await expect(commit(() => 2)).rejects.toThrow('EIO');
   expect(syncs).toBe(1);

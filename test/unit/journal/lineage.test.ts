@@ -1,9 +1,10 @@
-import { copyFile, mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { DatabaseSync } from 'node:sqlite';
 import { expect, test } from 'vitest';
 import { openJournal } from '../../../src/journal/journal.ts';
 import { witnessOf } from '../../../src/journal/lineage.ts';
 import { rowHash } from '../../../src/ledger/row-hash.ts';
+import { LocalFailure } from '../../../src/service/errors.ts';
 import { type TempFolder, tempFolder } from '../../support/temp-folder.ts';
 import { queued, settledFile, storedOutcome } from '../../support/test-journal.ts';
 
@@ -84,6 +85,33 @@ test('a start that is cut short between its two notes is no copy', async () => {
   expect(await startOnce(path)).toBe('kept');
 });
 
+test('what follows from a copy is noted with it, or the next start finds it out again', async () => {
+  const { folder, path, backup } = await withCopy();
+  await using _folder = folder;
+  await copyFile(`${backup}/journal.db`, path);
+  const refusing = new DatabaseSync(path);
+  refusing.exec(`CREATE TRIGGER refuse BEFORE DELETE ON chain BEGIN SELECT RAISE(ABORT, 'the disk is full'); END`);
+  refusing.close();
+  expect(() => openJournal({ path, rowHash })).toThrow('the disk is full');
+  expect(() => openJournal({ path, rowHash })).toThrow(LocalFailure);
+  const mended = new DatabaseSync(path);
+  mended.exec('DROP TRIGGER refuse');
+  mended.close();
+  expect(await startOnce(path)).toBe('copy');
+  expect(await startOnce(path)).toBe('kept');
+});
+
+test('a journal that is a link to another place is kept there, with all that lies beside it', async () => {
+  await using folder = await tempFolder();
+  await mkdir(folder.at('elsewhere'));
+  await writeFile(folder.at('elsewhere', 'real.db'), '');
+  await symlink(folder.at('elsewhere', 'real.db'), folder.at('journal.db'));
+  expect(await startOnce(folder.at('journal.db'))).toBe('new');
+  expect(await startOnce(folder.at('journal.db'))).toBe('kept');
+  expect((await readdir(folder.path)).sort()).toEqual(['elsewhere', 'journal.db']);
+  expect(await readdir(folder.at('elsewhere'))).toContain('real.db-start');
+});
+
 test('a copy begins a chain of its own, and takes no id again that a row may have', async () => {
   await using folder = await tempFolder();
   const path = folder.at('journal.db');
@@ -94,7 +122,7 @@ test('a copy begins a chain of its own, and takes no id again that a row may hav
     await journal.outbox.enqueue(storedOutcome(queued(journal, 'stored')), new Date());
     chain = JSON.parse(journal.outbox.store.next(1)[0]?.json ?? '').chain;
     const { fileId } = queued(journal, 'waiting');
-    await journal.files.attempt(fileId, 'key', 'an id', new Date());
+    await journal.files.attempt(fileId, 'key', 'an id');
   }
   await copyFile(path, folder.at('copy'));
   await rm(path);

@@ -12,7 +12,7 @@ async function begun() {
   const { files, multipart } = parts.journal();
   await files.settled([settledFile('video.mp4')]);
   const file = queued(parts.journal(), 'video.mp4');
-  await files.attempt(file.fileId, upload.key, undefined, new Date());
+  await files.attempt(file.fileId, upload.key, 'row-1');
   await multipart.started(file.fileId, file.identity, upload);
   await multipart.partStored(upload.uploadId, part(2));
   await multipart.partStored(upload.uploadId, part(1));
@@ -63,7 +63,7 @@ test('the upload of what the file was before is still to be aborted once the new
   const { files, multipart, outbox } = parts.journal();
   await files.settled([settledFile('video.mp4', identityOf({ content: 2 }))]);
   const changed = queued(parts.journal(), 'video.mp4');
-  await files.attempt(changed.fileId, upload.key, undefined, new Date());
+  await files.attempt(changed.fileId, upload.key, 'row-1');
   await multipart.started(changed.fileId, changed.identity, { ...upload, uploadId: 'upload-2' });
   await outbox.enqueue(storedOutcome(changed, { key: upload.key }), new Date());
   expect(multipart.orphans()).toEqual([{ uploadId: 'upload-1', key: upload.key }]);

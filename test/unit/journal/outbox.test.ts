@@ -82,7 +82,7 @@ test('a file replaced during its upload: the stored one has its row, the new one
   const journal = parts.journal();
   await journal.files.settled([settledFile('invoice.pdf')]);
   const uploading = queued(journal, 'invoice.pdf');
-  await journal.files.attempt(uploading.fileId, 'key', 'row-1', new Date());
+  await journal.files.attempt(uploading.fileId, 'key', 'row-1');
   await journal.files.unanswered(uploading.fileId, sha256Of('old'));
   await journal.files.settled([settledFile('invoice.pdf', identityOf({ content: 2 }))]);
   await journal.outbox.enqueue(storedOutcome(uploading), new Date());

@@ -64,7 +64,7 @@ const pass = (pick: number, outcome: 'store' | 'reject' | 'changed' | 'fail', me
     const file = waiting[pick % Math.max(waiting.length, 1)];
     if (file === undefined) return;
     const { fileId, identity, path } = file;
-    await journal.files.attempt(fileId, `key of ${path}`, undefined, new Date());
+    await journal.files.attempt(fileId, `key of ${path}`, 'row-1');
     await meanwhile?.run(model, real);
     const content = contentOf(identity);
     if (file.restedAs !== undefined) {

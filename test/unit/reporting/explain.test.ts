@@ -223,7 +223,7 @@ describe('what was never taken in', () => {
   test.each(['../secret', '/etc/passwd', 'a/../../b', '', 'a//b', 'nul\0'])(
     '%j is no path to be asked about',
     async (path) => {
-      await expect(explained(path)).rejects.toThrow('no path below the drop folder');
+      await expect(explained(path)).rejects.toThrow('not a path below the drop folder');
     },
   );
 });
