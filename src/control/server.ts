@@ -113,7 +113,7 @@ async function isAnswered(path: string): Promise<boolean> {
   return promise.finally(() => socket.destroy());
 }
 
-/** One client, from its first question to its last. One that sends what is no question is told so and left. */
+/** One client, from its first question to its last. One that sends what is not a question is told so and left. */
 async function serve(
   client: Socket,
   { answer, log }: ControlServerOptions,

@@ -3,8 +3,6 @@ import { RowRefused } from './errors.ts';
 import type { LedgerPool } from './pool.ts';
 import { checkSchema, schemaProblem } from './schema.ts';
 
-export type { RecordedRow } from './reader.ts';
-
 export interface Ledger {
   /**
    * Commits serialised `LedgerRow`s, all or none, in order. A row that is there already, by its `id`, stays as it is:

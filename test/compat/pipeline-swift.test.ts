@@ -60,6 +60,17 @@ describe.skipIf(missing !== undefined)('the daemon, against OpenStack Swift', ()
     await expectInvariants(place);
   });
 
+  test('where objects may be replaced none is conditional: check is content, and the daemon starts', async () => {
+    await using place = await makePlace('replacing');
+    await place.configure({ s3: { onConflict: 'overwrite', checksums: 'off' } });
+    const { code, stdout } = await check(place);
+    expect(stdout).toMatch(/^✓ overwriting .*s3\.onConflict is "overwrite"/m);
+    expect(code).toBe(0);
+    await place.drop('arrives.txt', 'arrives');
+    await place.start();
+    await expectInvariants(place);
+  });
+
   test('without them, files small and large arrive', async () => {
     await using place = await makePlace('cured');
     await place.configure({ s3: cured });

@@ -8,7 +8,7 @@ function s3With(changes: Partial<Config['s3']> = {}): Config['s3'] {
   const given = {
     dropFolder: { path: '/srv/inbox', archivePath: '/srv/archive', quarantinePath: '/srv/quarantine' },
     s3: { bucket: 'documents', region: 'eu-west-1', ...changes },
-    ledger: { host: 'db.example.com' },
+    ledger: { host: 'db.example.com', database: 'ledger', user: 'dropledger_writer' },
   };
   return parseConfig('/etc/dropledger/config.json', JSON.stringify(given)).s3;
 }
