@@ -15,8 +15,8 @@ import { usePostgres } from '../support/postgres.ts';
 const postgres = usePostgres({ tcp: true });
 const reason = whyNoMounts();
 
-/** More than the kernel keeps of events that nobody takes (fs.inotify.max_queued_events is 16,384). */
-const tooManyEvents = 17_000;
+/** Far more than the kernel keeps of events that nobody takes (fs.inotify.max_queued_events is 16,384). */
+const filesInAStall = 40_000;
 
 test('the event loop stalls while more happens than the kernel remembers: rescans find what no event told of', async () => {
   await using place = await makeWorkplace({ postgres });
@@ -26,14 +26,14 @@ test('the event loop stalls while more happens than the kernel remembers: rescan
   daemon.signal('SIGSTOP');
   const folder = join(place.inbox, 'folder');
   await mkdir(folder, { recursive: true });
-  for (let file = 0; file < tooManyEvents; file += 1) await writeFile(join(folder, `${file}.part`), '');
+  for (let file = 0; file < filesInAStall; file += 1) await writeFile(join(folder, `${file}.part`), '');
   for (let file = 0; file < 300; file += 1) {
     const name = `folder/${file}.dat`;
     await writeFile(join(place.inbox, `folder/${file}.part`), name);
     await rename(join(place.inbox, `folder/${file}.part`), join(place.inbox, name));
     note(place, name, name);
   }
-  for (let file = 300; file < tooManyEvents; file += 1) await rm(join(folder, `${file}.part`));
+  for (let file = 300; file < filesInAStall; file += 1) await rm(join(folder, `${file}.part`));
   daemon.signal('SIGCONT');
   await expectInvariants(place);
 });
