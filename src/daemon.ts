@@ -45,6 +45,7 @@ import { sayRarely } from './service/say-rarely.ts';
 import type { Notifier } from './service/systemd.ts';
 import { version } from './service/version.ts';
 import { createTransfer } from './transfer.ts';
+import { putsConditionally } from './upload.ts';
 
 export interface DaemonSurroundings {
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -105,10 +106,9 @@ export async function runDaemon(config: Config, around: DaemonSurroundings): Pro
   const { provider } = credentials;
   const prefix = resolvePrefix(bucket.prefix, hostname());
   const userAgent = `dropledger/${version}`;
-  const conditionalWrites = bucket.conditionalWrites && bucket.onConflict !== 'overwrite';
   await using s3 = await createS3Store({
     ...bucket,
-    conditionalWrites,
+    conditionalWrites: putsConditionally(bucket),
     credentials: provider,
     network,
     log,

@@ -26,6 +26,12 @@ export interface UploadSteps {
   onProgress(file: QueuedFile, bytesStored: number): void;
 }
 
+/** Whether each put is refused where its key exists. */
+export const putsConditionally = ({
+  conditionalWrites,
+  onConflict,
+}: Pick<UploadSteps, 'conditionalWrites' | 'onConflict'>): boolean => conditionalWrites && onConflict !== 'overwrite';
+
 /** One attempt to upload one file. */
 export interface Pass {
   readonly file: QueuedFile;
@@ -164,7 +170,7 @@ async function storeAs(
         [metadataNames.fileId]: fileId,
         ...(head !== null && { [metadataNames.head]: head }),
       },
-      onlyIfAbsent: steps.conditionalWrites && steps.onConflict !== 'overwrite',
+      onlyIfAbsent: putsConditionally(steps),
       earlierUnanswered,
       resume: file.key === undefined ? undefined : journal.multipart.resumable(fileId, identity, key),
       notes,

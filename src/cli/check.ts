@@ -47,8 +47,8 @@ As root it looks as the service does: as the user of the unit, with the unit's e
         ? config.problems.map((problem) => wrong(file, config, problem))
         : [passed('config', file), ...(await checkAll(config, around))]),
     ];
-    const dropIn = config instanceof InvalidConfig ? undefined : unitDropIn(config, journalPath(config, around.env));
     const isRead = !(config instanceof InvalidConfig);
+    const dropIn = isRead ? unitDropIn(config, journalPath(config, around.env)) : undefined;
     const allFine = results.every(({ ok }) => ok);
     const { paint } = looksOf(around.stdout, around.env);
     const user = currentUser();

@@ -37,7 +37,7 @@ export function createGroupCommit(database: DatabaseSync, sync: () => Promise<vo
   let running = false;
   /** Under way, or the one that failed. */
   let syncing: Promise<void> | undefined;
-  let brokenBy: { readonly error: unknown } | undefined;
+  let broken = false;
   const failure = Promise.withResolvers<never>();
   failure.promise.catch(() => undefined); // whoever waits for a commit is told anyway
 
@@ -96,7 +96,7 @@ export function createGroupCommit(database: DatabaseSync, sync: () => Promise<vo
 
   /** After a sync that failed nobody knows what is on disk: a second one may succeed, and tell nothing of the first. */
   const breakOff = (done: readonly Done[], error: unknown): void => {
-    brokenBy = { error };
+    broken = true;
     failure.reject(error);
     refuse([...done.map(({ by }) => by), ...waiting.splice(0)], error);
   };
@@ -120,13 +120,14 @@ export function createGroupCommit(database: DatabaseSync, sync: () => Promise<vo
   };
 
   return {
-    commit: <T>(work: () => T) =>
-      new Promise<T>((resolve, reject) => {
-        if (brokenBy !== undefined) return reject(brokenBy.error);
+    commit<T>(work: () => T): Promise<T> {
+      if (broken) return failure.promise;
+      return new Promise<T>((resolve, reject) => {
         waiting.push({ work, resolve: (value) => resolve(value as T), reject });
         if (!running) void run();
         running = true;
-      }),
+      });
+    },
     onDisk: () => syncing ?? Promise.resolve(),
     failed: failure.promise,
   };

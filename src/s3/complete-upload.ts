@@ -91,12 +91,11 @@ async function whoTookTheKey(
   // Before the abort: with the upload gone, and this not noted, its absence would look like a Complete of ours.
   if (!lost) await upload.notes.refused();
   const aborted = await abortAndForget(context, upload, signal);
-  if (!lost) return { kind: 'key-taken', ours: 'no' };
-  if (aborted === 'was-there') {
-    if (!upload.earlierUnanswered) await upload.notes.refused();
-    return { kind: 'key-taken', ours: 'no' };
+  if (lost && aborted !== 'was-there') {
+    return { kind: 'key-taken', ours: aborted === 'was-not-there' ? 'yes' : 'unknown' };
   }
-  return { kind: 'key-taken', ours: aborted === 'was-not-there' ? 'yes' : 'unknown' };
+  if (lost && !upload.earlierUnanswered) await upload.notes.refused();
+  return { kind: 'key-taken', ours: 'no' };
 }
 
 /** `unknown`: it is gone, but an earlier abort of ours that was not answered may have done that. */
