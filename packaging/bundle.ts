@@ -21,7 +21,11 @@ export async function bundle(folder: string): Promise<Bundle> {
   await rm(folder, { recursive: true, force: true });
   const build = await rolldown({
     cwd: repository,
-    input: { main: 'src/main.ts', 'sha256-thread': 'src/s3/sha256-thread.ts' },
+    input: {
+      main: 'src/main.ts',
+      'sha256-thread': 'src/s3/sha256-thread.ts',
+      'dispose-thread': 'src/drop-folder/dispose-thread.ts',
+    },
     platform: 'node',
     external: [...notBundled, ...notBundled.map((name) => new RegExp(`^${name}/`))],
     onLog(_level, log) {

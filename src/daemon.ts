@@ -10,7 +10,7 @@ import { namingSource } from './aws/naming-source.ts';
 import { instanceName, journalPath, ledgerTarget } from './config/places.ts';
 import type { Config } from './config/schema.ts';
 import { createDisposal } from './disposal.ts';
-import { createDisposer } from './drop-folder/dispose.ts';
+import { createBatchDisposer } from './drop-folder/dispose-in-batches.ts';
 import { folderIsThere, networkFileSystemOf } from './drop-folder/folder.ts';
 import { openFolders, tookFilesBefore } from './drop-folder/folders.ts';
 import { hashFile } from './drop-folder/hash-file.ts';
@@ -129,11 +129,14 @@ export async function runDaemon(config: Config, around: DaemonSurroundings): Pro
     await probe(prefix, signal);
   };
 
+  await using disposer = createBatchDisposer({
+    ...{ folders, afterUpload: drop.afterUpload, settleMs: drop.settleMs, graceOver },
+  });
   await using disposals = createDisposalQueue({
     next: journal.files.recordedAfter,
     dispose: createDisposal({
       journal,
-      dispose: createDisposer({ folders, afterUpload: drop.afterUpload, settleMs: drop.settleMs, graceOver }),
+      dispose: disposer.dispose,
       log,
       lookAgain: (path) => intake.offer(path),
     }),

@@ -1,10 +1,8 @@
 /** What becomes of a file once its row is in the ledger: the last step of its pass, in batches. */
-import type { Dispose } from './drop-folder/dispose.ts';
+import type { Disposal, Dispose } from './drop-folder/dispose.ts';
 import type { RecordedFile } from './journal/files.ts';
 import type { Journal } from './journal/journal.ts';
 import type { EventLog, RelativePath } from './model.ts';
-import { codeOf, messageOf } from './service/errors.ts';
-import { errorFields } from './service/log-error.ts';
 import { parentOf, textOf } from './service/path-bytes.ts';
 
 export interface DisposalSteps {
@@ -14,6 +12,8 @@ export interface DisposalSteps {
   /** There may be another file at the path by now. */
   lookAgain(path: RelativePath): void;
 }
+
+type Failed = Extract<Disposal, { kind: 'failed' }>;
 
 export function createDisposal({ journal, dispose, log, lookAgain }: DisposalSteps) {
   const saidOf = new Set<string>();
@@ -40,13 +40,13 @@ export function createDisposal({ journal, dispose, log, lookAgain }: DisposalSte
     );
 
   /** Once a reason, until all goes well again: a full disk fails thousands of files. */
-  const sayFailed = ({ path, fileId }: RecordedFile, error: unknown): void => {
-    const reason = codeOf(error) ?? messageOf(error);
+  const sayFailed = ({ path, fileId }: RecordedFile, { code, error, hint }: Failed): void => {
+    const reason = code ?? error;
     failing.files.add(fileId);
     if (failing.reasons.has(reason)) return;
     failing.reasons.add(reason);
     const example = textOf(path);
-    log.error('warning', { example, ...errorFields(error) }, 'recorded files cannot be moved; it is tried again');
+    log.error('warning', { example, error, hint }, 'recorded files cannot be moved; it is tried again');
   };
 
   const sayQuarantined = ({ path, disposition }: RecordedFile): void => {
@@ -84,7 +84,7 @@ export function createDisposal({ journal, dispose, log, lookAgain }: DisposalSte
           break;
         case 'failed':
           failed += 1;
-          sayFailed(file, disposal.error);
+          sayFailed(file, disposal);
           break;
         case 'interrupted':
           break;

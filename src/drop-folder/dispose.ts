@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Disposition, FileIdentity, RelativePath } from '../model.ts';
 import { codeOf, LocalFailure } from '../service/errors.ts';
+import { errorFields } from '../service/log-error.ts';
 import { nameOf, parentOf } from '../service/path-bytes.ts';
 import { nameMaxBytes, nameWithId } from './file-names.ts';
 import {
@@ -31,7 +32,12 @@ export type Disposal =
   /** It stays in the folder, as configured. */
   | { readonly kind: 'kept' }
   /** The receiving folder refused (full, read-only…): nothing was moved, and it may work later. */
-  | { readonly kind: 'failed'; readonly error: unknown }
+  | {
+      readonly kind: 'failed';
+      readonly code: string | undefined;
+      readonly error: string;
+      readonly hint: string | undefined;
+    }
   /** It waits for its second look, which the next start takes. */
   | { readonly kind: 'interrupted' };
 
@@ -98,7 +104,7 @@ export function createDisposer({ folders, afterUpload, settleMs, graceOver }: Di
     try {
       await disposeLeg(leg, done);
     } catch (error) {
-      for (const file of leg.files) if (!done.has(file)) done.set(file, { kind: 'failed', error });
+      for (const file of leg.files) if (!done.has(file)) done.set(file, failedBy(error));
     }
   };
 
@@ -120,6 +126,7 @@ export function createDisposer({ folders, afterUpload, settleMs, graceOver }: Di
   };
 }
 
+/** Resolves when all that was moved is on disk. */
 export type Dispose = ReturnType<typeof createDisposer>;
 
 /** Where deleted files wait for the second look: in the quarantine's folder, the one place that is surely writable. */
@@ -138,9 +145,12 @@ async function moveAll<File extends DisposableFile>(files: readonly File[], done
     const following = files[index + 1];
     const next = following === undefined ? undefined : namesFor(following, way)[0];
     const disposal = disposeOne(file, way, { reserver, next });
-    done.set(file, await disposal.catch((error: unknown) => ({ kind: 'failed', error }) as const));
+    done.set(file, await disposal.catch(failedBy));
   }
 }
+
+/** Plain data: it may cross from one thread to another. */
+const failedBy = (error: unknown): Disposal => ({ kind: 'failed', code: codeOf(error), ...errorFields(error) });
 
 /** The names that a file may have where it goes, the first that is free. */
 function namesFor({ path, disposition }: DisposableFile, { target, keepsPath }: Way): RelativePath[] {

@@ -52,9 +52,24 @@ export interface FileCalls {
   rename(from: Buffer, to: Buffer): Soon<void>;
   link(existing: Buffer, path: Buffer): Soon<void>;
   unlink(path: Buffer): Soon<void>;
-  /** Bytes that were read, from `position` on; a large buffer is always read in the background. */
+  /** Bytes that were read, from `position` on. */
   read(fd: number, buffer: Uint8Array, position: number): Soon<number>;
 }
+
+const bytes = { encoding: 'buffer' } as const;
+
+/** For a thread that has nothing else to do than to wait for them. */
+export const blockingFileCalls = {
+  lstat: lookHere,
+  fstat: (fd: number) => fstatSync(fd, exact),
+  open: (path: Buffer, flags: number, mode = 0) => openSync(path, flags, mode),
+  close: closeSync,
+  readlink: (path: string) => readlinkSync(path, bytes),
+  rename: renameSync,
+  link: linkSync,
+  unlink: unlinkSync,
+  read: (fd: number, buffer: Uint8Array, position: number) => readSync(fd, buffer, 0, buffer.byteLength, position),
+} satisfies FileCalls;
 
 const pool = {
   lstat: promisify(lstat),
@@ -62,14 +77,26 @@ const pool = {
   open: promisify(open),
   close: promisify(close),
   readlink: promisify(readlink),
-  rename: promisify(rename),
-  link: promisify(link),
-  unlink: promisify(unlink),
   read: promisify(read),
 };
 
+/** By the threads of libuv's pool. */
+const pooledFileCalls = {
+  lstat: (path: Buffer) => pool.lstat(path, exact).catch(undefinedIfGone),
+  fstat: (fd: number) => pool.fstat(fd, exact),
+  open: (path: Buffer, flags: number, mode = 0) => pool.open(path, flags, mode),
+  close: pool.close,
+  readlink: (path: string) => pool.readlink(path, bytes),
+  rename: promisify(rename),
+  link: promisify(link),
+  unlink: promisify(unlink),
+  async read(fd: number, buffer: Uint8Array, position: number) {
+    return (await pool.read(fd, buffer, 0, buffer.byteLength, position)).bytesRead;
+  },
+} satisfies FileCalls;
+
 /** Of a turn of the event loop, these calls take no more; the next of them waits for the next turn. */
-const sliceMs = 4;
+const sliceMs = 2;
 /** A call that took so long waited for a disk that is busy (from memory they take 5 µs)… */
 const slowMs = 20;
 /** …and so would the next ones: they go to the thread pool. */
@@ -78,92 +105,68 @@ const slowForMs = 500;
 const readAtOnceBytes = 64 * 1024;
 
 /**
- * On a local file system a call made right here costs 5 µs, one by libuv's thread pool 20 µs and a turn of the event
- * loop: for small files that decides. Those calls are made in short slices, and by the pool while the disk is slow.
- * On a network file system, where a call may hang for ever, all go to the pool.
+ * On a local file system a look made right here costs 5 µs, one by libuv's thread pool 20 µs and a turn of the event
+ * loop: for small files that decides. Looks are made in short slices, and by the pool while the disk is slow. What
+ * changes a folder waits for the file system's own journal, a second and more on a busy disk: that goes to the pool.
+ * On a network file system, where a call may hang for ever, all go there.
  */
 export function createFileCalls({ onNetwork }: { readonly onNetwork: boolean }): FileCalls {
+  if (onNetwork) return pooledFileCalls;
   let sliceEndsAtMs = 0;
-  let slowUntilMs = onNetwork ? Number.POSITIVE_INFINITY : 0;
+  let slowUntilMs = 0;
   let nextTurn: Promise<void> | undefined;
 
   const endSlice = (): void => {
     sliceEndsAtMs = 0;
   };
   const waitForNextTurn = (): Promise<void> => {
+    // A timer's turn, and not an immediate's: between the two, requests are sent.
     nextTurn ??= new Promise((resolve) =>
-      setImmediate(() => {
+      setTimeout(() => {
         nextTurn = undefined;
         resolve();
-      }),
+      }, 0),
     );
     return nextTurn;
   };
 
-  const call = <T>(here: () => T, byPool: () => Promise<T>): Soon<T> => {
-    const nowMs = performance.now();
-    if (nowMs < slowUntilMs) return byPool();
-    if (sliceEndsAtMs === 0) {
-      sliceEndsAtMs = nowMs + sliceMs;
-      setImmediate(endSlice);
-    } else if (nowMs > sliceEndsAtMs) {
-      return waitForNextTurn().then(() => call(here, byPool));
-    }
-    try {
-      return here();
-    } finally {
-      const endMs = performance.now();
-      if (endMs - nowMs > slowMs) slowUntilMs = endMs + slowForMs;
-    }
+  /** By the pool while the disk is slow; else here, in this turn of the event loop or the next. */
+  const inSlices = <Args extends unknown[], T>(
+    here: (...args: Args) => T,
+    byPool: (...args: Args) => Promise<T>,
+  ): ((...args: Args) => Soon<T>) => {
+    const call = (...args: Args): Soon<T> => {
+      const nowMs = performance.now();
+      if (nowMs < slowUntilMs) return byPool(...args);
+      if (sliceEndsAtMs === 0) {
+        sliceEndsAtMs = nowMs + sliceMs;
+        setImmediate(endSlice);
+      } else if (nowMs > sliceEndsAtMs) {
+        return waitForNextTurn().then(() => call(...args));
+      }
+      try {
+        return here(...args);
+      } finally {
+        const endMs = performance.now();
+        if (endMs - nowMs > slowMs) slowUntilMs = endMs + slowForMs;
+      }
+    };
+    return call;
   };
 
-  const bytes = { encoding: 'buffer' } as const;
+  const readInSlices = inSlices(blockingFileCalls.read, pooledFileCalls.read);
   return {
-    lstat: (path) =>
-      call(
-        () => lookHere(path),
-        () => pool.lstat(path, exact).catch(undefinedIfGone),
-      ),
-    fstat: (fd) =>
-      call(
-        () => fstatSync(fd, exact),
-        () => pool.fstat(fd, exact),
-      ),
-    open: (path, flags, mode = 0) =>
-      call(
-        () => openSync(path, flags, mode),
-        () => pool.open(path, flags, mode),
-      ),
-    close: (fd) =>
-      call(
-        () => closeSync(fd),
-        () => pool.close(fd),
-      ),
-    readlink: (path) =>
-      call(
-        () => readlinkSync(path, bytes),
-        () => pool.readlink(path, bytes),
-      ),
-    rename: (from, to) =>
-      call(
-        () => renameSync(from, to),
-        () => pool.rename(from, to),
-      ),
-    link: (existing, path) =>
-      call(
-        () => linkSync(existing, path),
-        () => pool.link(existing, path),
-      ),
-    unlink: (path) =>
-      call(
-        () => unlinkSync(path),
-        () => pool.unlink(path),
-      ),
-    read(fd, buffer, position) {
-      const { byteLength } = buffer;
-      const byPool = async () => (await pool.read(fd, buffer, 0, byteLength, position)).bytesRead;
-      if (byteLength > readAtOnceBytes) return byPool();
-      return call(() => readSync(fd, buffer, 0, byteLength, position), byPool);
-    },
+    lstat: inSlices(blockingFileCalls.lstat, pooledFileCalls.lstat),
+    fstat: inSlices(blockingFileCalls.fstat, pooledFileCalls.fstat),
+    open: inSlices(blockingFileCalls.open, pooledFileCalls.open),
+    close: inSlices(blockingFileCalls.close, pooledFileCalls.close),
+    readlink: inSlices(blockingFileCalls.readlink, pooledFileCalls.readlink),
+    rename: pooledFileCalls.rename,
+    link: pooledFileCalls.link,
+    unlink: pooledFileCalls.unlink,
+    read: (fd, buffer, position) =>
+      buffer.byteLength > readAtOnceBytes
+        ? pooledFileCalls.read(fd, buffer, position)
+        : readInSlices(fd, buffer, position),
   };
 }

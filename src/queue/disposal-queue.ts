@@ -13,7 +13,8 @@ export interface DisposalQueueOptions<F> {
   readonly graceOver?: AbortSignal;
 }
 
-const batchSize = 1000;
+/** What one batch came to is noted in one turn of the event loop. */
+const batchSize = 256;
 /** Files recorded meanwhile are gathered: each batch syncs every folder it touches, which stops the disk's other work. */
 const restMs = 250;
 

@@ -20,6 +20,8 @@ export interface S3Calls {
 
 export interface CallOptions {
   readonly signal: AbortSignal;
+  /** Awaited before it is sent, and disposed of when it is over: what can be made ready before, is. */
+  readonly turn?: () => Promise<Disposable>;
 }
 
 export interface ObjectHead {

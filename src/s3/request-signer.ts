@@ -84,16 +84,25 @@ const sha256 = (data: Uint8Array): Buffer => hash('sha256', data, 'buffer');
 
 const blockBytes = 64;
 
+/** The secret, padded and XORed, with room for what is hashed behind it: used again by each call. */
+const inner = Buffer.alloc(1024);
+const outer = Buffer.alloc(blockBytes + 32);
+
 /** RFC 2104. */
 export function hmacSha256(secret: Uint8Array, data: Uint8Array): Buffer {
   const key = secret.byteLength > blockBytes ? sha256(secret) : secret;
-  const inner = Buffer.alloc(blockBytes, 0x36);
-  const outer = Buffer.alloc(blockBytes, 0x5c);
-  for (const [at, byte] of key.entries()) {
+  for (let at = 0; at < blockBytes; at += 1) {
+    const byte = key[at] ?? 0;
     inner[at] = byte ^ 0x36;
     outer[at] = byte ^ 0x5c;
   }
-  return sha256(Buffer.concat([outer, sha256(Buffer.concat([inner, data]))]));
+  const fits = blockBytes + data.byteLength <= inner.byteLength;
+  if (fits) inner.set(data, blockBytes);
+  const first = fits
+    ? inner.subarray(0, blockBytes + data.byteLength)
+    : Buffer.concat([inner.subarray(0, blockBytes), data]);
+  outer.set(sha256(first), blockBytes);
+  return sha256(outer);
 }
 
 function bytesOf(secret: string | ArrayBuffer | ArrayBufferView): Buffer {

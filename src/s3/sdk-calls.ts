@@ -61,7 +61,8 @@ export function createSdkCalls({ client, bucket, pace, ...facts }: SdkCallsOptio
   }
 
   return {
-    async putObject(object, { signal }) {
+    async putObject(object, { signal, turn }) {
+      using _turn = await turn?.();
       await pace?.(object.size, signal);
       const input = { ...head(object), ...ifAbsent(object) };
       const command = () => new PutObjectCommand({ ...input, ...sized(object) });

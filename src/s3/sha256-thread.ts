@@ -1,36 +1,32 @@
 import { createHash, type Hash } from 'node:crypto';
-import { parentPort } from 'node:worker_threads';
+import { doJobs } from '../service/helper-thread.ts';
 
-/** The other thread of `sha256.ts`. Jobs are done in the order they come. */
+/** The other thread of `sha256.ts`. */
 export interface HashJob {
-  readonly id: number;
   /** Whose running hash: `bytes` are added to it. Undefined: a hash of these bytes alone. */
   readonly file: number | undefined;
+  /** The first of this file: a later one must find what the earlier ones began, or the thread broke down in between. */
+  readonly begins?: boolean;
   readonly bytes?: Uint8Array;
   /** Ends the running hash: answers it, or drops it unanswered. */
   readonly end?: 'digest' | 'drop';
 }
 
-export interface HashAnswer {
-  readonly id: number;
-  readonly hex?: string;
-}
+/** Hex, where one was asked for. */
+export type HashAnswer = string | undefined;
 
 const files = new Map<number, Hash>();
 
-function run({ file, bytes, end }: HashJob): string | undefined {
-  if (file === undefined)
-    return createHash('sha256')
-      .update(bytes as Uint8Array)
-      .digest('hex');
-  const hash = files.get(file) ?? createHash('sha256');
+doJobs<HashJob, HashAnswer>(({ file, begins, bytes, end }) => {
+  if (file === undefined) return sha256Of(bytes as Uint8Array);
+  const hash = begins ? createHash('sha256') : files.get(file);
+  if (hash === undefined) throw new Error('the hash of the earlier bytes is lost');
   if (bytes) hash.update(bytes);
   if (end === undefined) files.set(file, hash);
   else files.delete(file);
   return end === 'digest' ? hash.digest('hex') : undefined;
-}
-
-parentPort?.on('message', (job: HashJob) => {
-  const hex = run(job);
-  parentPort?.postMessage({ id: job.id, ...(hex === undefined ? {} : { hex }) } satisfies HashAnswer);
 });
+
+function sha256Of(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}

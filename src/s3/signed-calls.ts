@@ -35,37 +35,37 @@ export function createSignedCalls(options: SignedCallsOptions): S3Calls {
   const at = (key: string) => `${endpoint.basePath}/${key.split('/').map(encodeUriSegment).join('/')}`;
 
   return {
-    async putObject(object, { signal }) {
+    async putObject(object, call) {
       const headers = { ...objectHeaders(object, options), ...bodyHeaders(object), ...ifAbsent(object) };
-      const answer = await send({ method: 'PUT', path: at(object.key), query: {}, headers, body: object.body }, signal);
+      const answer = await send({ method: 'PUT', path: at(object.key), query: {}, headers, body: object.body }, call);
       return storedAnswer(answer);
     },
 
-    async createMultipartUpload(object, { signal }) {
+    async createMultipartUpload(object, call) {
       const headers = {
         ...objectHeaders(object, options),
         ...(object.checksummed && { 'x-amz-checksum-algorithm': 'CRC32', 'x-amz-checksum-type': 'FULL_OBJECT' }),
         'x-amz-content-sha256': emptySha256,
       };
-      const answer = await send({ method: 'POST', path: at(object.key), query: { uploads: '' }, headers }, signal);
+      const answer = await send({ method: 'POST', path: at(object.key), query: { uploads: '' }, headers }, call);
       const uploadId = elementText(answer.body, 'UploadId');
       if (uploadId === undefined) throw noUploadId(answer);
       return { uploadId };
     },
 
-    async uploadPart(part, { signal }) {
+    async uploadPart(part, call) {
       const query = { partNumber: String(part.number), uploadId: part.uploadId };
       const headers = bodyHeaders(part);
-      const answer = await send({ method: 'PUT', path: at(part.key), query, headers, body: part.body }, signal);
+      const answer = await send({ method: 'PUT', path: at(part.key), query, headers, body: part.body }, call);
       return storedAnswer(answer);
     },
 
-    async completeMultipartUpload(upload, { signal }) {
+    async completeMultipartUpload(upload, call) {
       const body = completeBody(upload);
       const headers = { ...completeHeaders(upload, body), ...ifAbsent(upload) };
       const query = { uploadId: upload.uploadId };
       const request = { method: 'POST', path: at(upload.key), query, headers, body, answerMs: completeAnswerMs };
-      const answer = await send(request, signal);
+      const answer = await send(request, call);
       return {
         ...storedAnswer(answer),
         etag: elementText(answer.body, 'ETag'),
@@ -73,9 +73,9 @@ export function createSignedCalls(options: SignedCallsOptions): S3Calls {
       };
     },
 
-    async abortMultipartUpload({ key, uploadId }, { signal }) {
+    async abortMultipartUpload({ key, uploadId }, call) {
       const headers = { 'x-amz-content-sha256': emptySha256 };
-      await send({ method: 'DELETE', path: at(key), query: { uploadId }, headers }, signal);
+      await send({ method: 'DELETE', path: at(key), query: { uploadId }, headers }, call);
     },
   };
 }

@@ -42,13 +42,11 @@ async function putBuffer(
   let unanswered = earlierUnanswered;
   try {
     const answer = await withAttempts(
-      async () => {
-        using _slot = await context.slots.take('small', 1, signal);
-        return await context.calls.putObject(
+      () =>
+        context.calls.putObject(
           { key, contentType, metadata, onlyIfAbsent, body: bytes, size, crc32: checksum, sha256 },
-          { signal },
-        );
-      },
+          { signal, turn: () => context.slots.take('small', 1, signal) },
+        ),
       {
         patience: context.patience,
         signal,

@@ -1,7 +1,9 @@
 /** The cases that no peer has: latency, backlogs, and the way from the drop to the row. */
-import { rename, writeFile } from 'node:fs/promises';
+import { once } from 'node:events';
+import { readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { connect } from 'node:tls';
 import { ask } from '../../src/control/client.ts';
 import { median } from './compare.ts';
 import { makeSampleFiles } from './sample-files.ts';
@@ -11,6 +13,8 @@ export interface LatencyFigures {
   readonly filesPerSecond: number;
   /** `concurrency / latency`: what no client can exceed. */
   readonly most: number;
+  /** What a client gets, right after, that does nothing but send the same bytes again and again. */
+  readonly bareFilesPerSecond: number;
 }
 
 /** Small files to an endpoint that takes its time; the daemon as it is configured by default. */
@@ -32,7 +36,38 @@ export async function latencyCase(
   const filesPerSecond = ((daemon.uploaded() - atBegin) / (performance.now() - beganMs)) * 1000;
   await passed;
   await daemon.stop();
-  return { filesPerSecond, most: (concurrency / latencyMs) * 1000 };
+  const bareFilesPerSecond = await barePuts(target, concurrency, count / 2);
+  return { filesPerSecond, most: (concurrency / latencyMs) * 1000, bareFilesPerSecond };
+}
+
+/** One request after the other on each connection, made once for all of them: how many are answered a second. */
+async function barePuts({ url, caFile }: Target, concurrency: number, count: number): Promise<number> {
+  const { host, hostname, port } = new URL(url);
+  const options = { host: hostname, port: Number(port), ca: await readFile(caFile) };
+  const head = `PUT /bench/bare HTTP/1.1\r\nHost: ${host}\r\nContent-Length: 4096\r\n\r\n`;
+  const request = Buffer.concat([Buffer.from(head), Buffer.alloc(4096)]);
+  const sockets = await Promise.all(
+    Array.from({ length: concurrency }, async () => {
+      const socket = connect(options).setNoDelay();
+      await once(socket, 'secureConnect');
+      return socket;
+    }),
+  );
+  const beganMs = performance.now();
+  let answered = 0;
+  await new Promise<void>((resolve) => {
+    for (const socket of sockets) {
+      socket.on('data', () => {
+        answered += 1;
+        if (answered < count) socket.write(request);
+        else resolve();
+      });
+      socket.write(request);
+    }
+  });
+  const seconds = (performance.now() - beganMs) / 1000;
+  for (const socket of sockets) socket.destroy();
+  return answered / seconds;
 }
 
 export interface BacklogFigures {

@@ -94,7 +94,9 @@ test('a full archive is one error, not one a file, and is said again when it hap
     const path = Math.random();
     return {
       kind: 'failed',
-      error: Object.assign(new Error(`ENOSPC: no space left on device, open '${path}'`), { code: 'ENOSPC' }),
+      code: 'ENOSPC',
+      error: `ENOSPC: no space left on device, open '${path}'`,
+      hint: undefined,
     };
   };
   const { run, log } = open(() => disposal());

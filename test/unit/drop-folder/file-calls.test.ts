@@ -41,6 +41,21 @@ test.each([false, true])('what is read is what is there (network: %s)', async (o
   await calls.close(fd);
 });
 
+test('what changes a folder, and so may wait for a disk, never holds up the event loop', async () => {
+  const calls = createFileCalls({ onNetwork: false });
+  const changes = [
+    () => calls.link(bytes('file'), bytes('linked')),
+    () => calls.rename(bytes('linked'), bytes('renamed')),
+    () => calls.unlink(bytes('renamed')),
+  ];
+  for (const change of changes) {
+    const changing = change();
+    expect(changing).toBeInstanceOf(Promise);
+    await changing;
+  }
+  expect(await calls.lstat(bytes('renamed'))).toBeUndefined();
+});
+
 test('however many calls there are, the event loop has its turns', async () => {
   const calls = createFileCalls({ onNetwork: false });
   let turns = 0;
