@@ -20,9 +20,12 @@ if (Number(process.versions.node.split('.')[0]) < 24) {
   process.exit(1);
 }
 const isClone = existsSync(source);
-// Stripped of its types and compiled but once: the next start is faster, and 25 MB smaller without the stripper.
-if (isClone) {
-  const cache = fileURLToPath(new URL('../node_modules/.cache/compiled', import.meta.url));
+// Compiled but once, and in a clone stripped of its types: the next start is faster, and takes 10 MB less (a clone 25). A
+// package keeps that in the service's own folder (CacheDirectory= of the unit): whoever else starts it trusts no such file.
+const cache = isClone
+  ? fileURLToPath(new URL('../node_modules/.cache/compiled', import.meta.url))
+  : process.env.CACHE_DIRECTORY;
+if (cache !== undefined) {
   module.enableCompileCache(cache);
   process.env.NODE_COMPILE_CACHE ??= cache; // its other threads read it there
 }

@@ -5,6 +5,7 @@ const replacements: readonly (readonly [string, string])[] = [
   ['(`systemctl edit dropledger`)', '(`systemctl edit dropledger@NAME`)'],
   ['--config /etc/dropledger/config.json', '--config /etc/dropledger/%i.json'],
   ['\nStateDirectory=dropledger\n', '\nStateDirectory=dropledger-%i\n'],
+  ['\nCacheDirectory=dropledger\n', '\nCacheDirectory=dropledger-%i\n'],
   ['\nRuntimeDirectory=dropledger\n', '\nRuntimeDirectory=dropledger-%i\n'],
   [
     '\nEnvironment=HOME=/var/lib/dropledger\n',

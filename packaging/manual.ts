@@ -17,6 +17,7 @@ const files: readonly (readonly [string, string])[] = [
     'Where files go once they are recorded, and where those go that cannot be uploaded.',
   ],
   ['/var/lib/dropledger', 'The journal, and ~/.aws of the service. No other user can read it.'],
+  ['/var/cache/dropledger', 'The program as it was compiled at its first start. It may be removed at any time.'],
   ['/usr/share/dropledger', 'An example of every key, the schema for editors, the drop-in for shared folders.'],
 ];
 

@@ -44,8 +44,8 @@ type DaemonRun = Measured & {
   readonly idleRssMb: number;
 };
 
-/** A file has rested when its times are older than this: what was just archived must rest again. */
-const restMs = 2500;
+/** By then what was just archived has rested again, and a daemon that has nothing to do has given its memory back. */
+const restMs = 4000;
 
 export async function compare(options: ComparisonOptions): Promise<Comparison> {
   const { workplace, peers, files: wanted, tuning, runs, say } = options;

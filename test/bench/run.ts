@@ -5,16 +5,18 @@
  *
  * Cases: small large one-large latency backlog drop-to-row (all of them by default). `--scale 0.1` makes a tenth of the
  * files, or of their size. The endpoint is a sink of its own, over TLS; BENCH_ENDPOINT= (with BENCH_CA=, a PEM file)
- * names another that takes any key and keeps nothing. BENCH_NODE_OPTIONS= goes to the daemon (`--cpu-prof
- * --cpu-prof-dir=DIR` says where its time goes). The ledger is a real Postgres. Prints Markdown.
+ * names another that takes any key and keeps nothing. The program is measured as packages bring it; BENCH_NODE_OPTIONS=
+ * goes to the daemon (`--cpu-prof --cpu-prof-dir=DIR` says where its time goes). The ledger is a real Postgres. Prints
+ * Markdown.
  */
-import { writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { backlogCase, dropToRowCase, latencyCase } from './alone.ts';
 import { type Comparison, compare } from './compare.ts';
 import { findPeers, type Tuning } from './peers.ts';
+import { packProgram } from './program.ts';
 import { backlogLine, barChart, comparisonTable, dropToRowLine, latencyLine } from './report.ts';
 import { startSink } from './sink.ts';
 import { makeWorkplace, type Target, type Workplace } from './workplace.ts';
@@ -59,16 +61,29 @@ const wanted = positionals.length === 0 ? known : positionals;
 const unknown = wanted.filter((name) => !known.includes(name));
 if (unknown.length > 0) throw new Error(`no such case: ${unknown.join(', ')} (there are ${known.join(', ')})`);
 
+await using program = await openProgram();
 const results: Record<string, unknown> = {};
 for (const name of wanted) {
   say(`── ${name}`);
-  await using workplace = await makeWorkplace(given.folder);
+  await using workplace = await makeWorkplace(given.folder, program.folder);
   const comparison = comparisons[name];
   const text = comparison === undefined ? await runAlone(name, workplace) : await runCompared(name, workplace);
   process.stdout.write(`\n${text}\n`);
 }
 if (given.json !== undefined) await writeFile(given.json, `${JSON.stringify(results, null, 2)}\n`);
 if (given.svg !== undefined) await writeFile(given.svg, chart());
+
+/** Packed, and started once: what the first start after an installation has to compile is not what is measured. */
+async function openProgram(): Promise<{ readonly folder: string } & AsyncDisposable> {
+  const folder = await mkdtemp(join(given.folder, 'dropledger-program-'));
+  await packProgram(folder);
+  await using workplace = await makeWorkplace(given.folder, folder);
+  await using endpoint = await openEndpoint(workplace);
+  const daemon = workplace.start(endpoint.target);
+  await daemon.ready;
+  await daemon.stop();
+  return { folder, [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }) };
+}
 
 async function runCompared(name: string, workplace: Workplace): Promise<string> {
   const { title, files, tuning } = comparisons[name] as (typeof comparisons)[string];

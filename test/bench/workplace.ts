@@ -4,12 +4,12 @@ import { once } from 'node:events';
 import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { type DemoLedger, startDemoLedger } from '../../src/demo/ledger-database.ts';
 import { recordingLog } from '../support/recording-log.ts';
 import type { LoopDelay } from './loop-delay.ts';
 import { type Usage, usageOf } from './process-usage.ts';
+import { cacheIn } from './program.ts';
 
 export interface Target {
   readonly url: string;
@@ -40,14 +40,12 @@ export interface RunningDaemon {
   stop(): Promise<LoopDelay>;
 }
 
-const launcher = fileURLToPath(new URL('../../bin/dropledger.js', import.meta.url));
 const loopDelay = new URL('./loop-delay.ts', import.meta.url).href;
-/** The launcher's own; `loop-delay.ts` comes before it, and would leave the stripper of types in memory. */
-const compileCache = fileURLToPath(new URL('../../node_modules/.cache/compiled', import.meta.url));
 
 const controlSocketName = 'control.sock';
 
-export async function makeWorkplace(parent: string): Promise<Workplace> {
+/** `program`: what `packProgram` gave. */
+export async function makeWorkplace(parent: string, program: string): Promise<Workplace> {
   const folder = await mkdtemp(join(parent, 'dropledger-bench-'));
   const place = (name: string) => join(folder, name);
   for (const name of ['inbox', 'archive', 'secrets']) await mkdir(place(name));
@@ -67,7 +65,7 @@ export async function makeWorkplace(parent: string): Promise<Workplace> {
     rows: async () => Number((await query('SELECT count(*) AS rows FROM dropledger.uploads'))[0]?.['rows']),
     start(target, changes = {}) {
       const config = configFor(place, ledger, target, changes);
-      return startDaemon({ folder, config, caFile: target.caFile, running });
+      return startDaemon({ folder, program, config, caFile: target.caFile, running });
     },
     async [Symbol.asyncDispose]() {
       for (const child of running) child.kill('SIGKILL');
@@ -98,12 +96,13 @@ function configFor(
 
 interface StartOptions {
   readonly folder: string;
+  readonly program: string;
   readonly config: object;
   readonly caFile: string;
   readonly running: Set<ChildProcess>;
 }
 
-function startDaemon({ folder, config, caFile, running }: StartOptions): RunningDaemon {
+function startDaemon({ folder, program, config, caFile, running }: StartOptions): RunningDaemon {
   const delayFile = join(folder, 'loop-delay.json');
   const configFile = join(folder, 'config.json');
   const written = writeFile(configFile, JSON.stringify(config));
@@ -120,12 +119,17 @@ function startDaemon({ folder, config, caFile, running }: StartOptions): Running
       ...{ PATH: process.env['PATH'], HOME: folder, AWS_ACCESS_KEY_ID: 'AKIDBENCH', AWS_SECRET_ACCESS_KEY: 'secret' },
       ...{
         AWS_CA_BUNDLE: caFile,
-        NODE_COMPILE_CACHE: compileCache,
+        CACHE_DIRECTORY: cacheIn(program),
+        // `loop-delay.ts` comes before the launcher, and would leave the stripper of types in memory
+        NODE_COMPILE_CACHE: cacheIn(program),
         BENCH_LOOP_DELAY_FILE: delayFile,
         NODE_OPTIONS: `--import=${loopDelay} ${process.env['BENCH_NODE_OPTIONS'] ?? ''}`,
       },
     };
-    child = spawn(launcher, ['run', '--config', configFile], { env, stdio: ['ignore', 'pipe', 'inherit'] });
+    child = spawn(join(program, 'bin/dropledger.js'), ['run', '--config', configFile], {
+      env,
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
     running.add(child);
     child.once('exit', (code) => isReady.reject(new Error(`the daemon ended with ${code}:\n${tail}`)));
     child.stdout?.on('data', read);
