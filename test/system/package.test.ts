@@ -69,6 +69,11 @@ describe.skipIf(reason !== undefined)(`the package${reason === undefined ? '' : 
     expect(await property('Result')).toBe('success');
     expect(await box.must('cat /etc/dropledger/config.json')).toMatch(/"rescanSeconds":17/);
     for (const n of [1, 2, 3]) await expectUploaded(`on the way ${n}.csv`, `w${n}`);
+    // What the daemon compiled, it keeps where nobody else may write.
+    for (const folder of ['/var/cache/dropledger', '/var/cache/dropledger-north']) {
+      expect(await box.must(`stat -L -c %a:%U ${folder}`)).toBe('700:dropledger');
+      expect(await box.must(`find -L ${folder} -type f -size +1k | head -1`)).not.toBe('');
+    }
   });
 
   test.each(['reboot', 'crash'] as const)('after a %s of the machine it goes on by itself', async (how) => {
@@ -104,5 +109,6 @@ describe.skipIf(reason !== undefined)(`the package${reason === undefined ? '' : 
       stdout: '',
     });
     expect(await box.must('find /etc/systemd -name "*dropledger*" -type l')).toBe('');
+    expect(await box.must('find /var/cache -name "*dropledger*"')).toBe('');
   });
 });

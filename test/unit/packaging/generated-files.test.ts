@@ -79,6 +79,7 @@ test('the unit of instances differs in what is an instance’s own, and in nothi
   expect(differing.map(([name, value]) => `${name}=${value}`)).toEqual([
     'ExecStart=/usr/bin/dropledger run --config /etc/dropledger/%i.json',
     'StateDirectory=dropledger-%i',
+    'CacheDirectory=dropledger-%i',
     'RuntimeDirectory=dropledger-%i',
     'Environment=HOME=/var/lib/dropledger-%i',
     'Environment=DROPLEDGER_INSTANCE=%i',
