@@ -75,7 +75,7 @@ if (given.svg !== undefined) await writeFile(given.svg, chart());
 
 /** Packed, and started once: what the first start after an installation has to compile is not what is measured. */
 async function openProgram(): Promise<{ readonly folder: string } & AsyncDisposable> {
-  const folder = await mkdtemp(join(given.folder, 'dropledger-program-'));
+  const folder = await mkdtemp(join(given.folder, 'dropledger-'));
   await packProgram(folder);
   await using workplace = await makeWorkplace(given.folder, folder);
   await using endpoint = await openEndpoint(workplace);
