@@ -13,7 +13,7 @@ export interface DisposalQueueOptions<F> {
   readonly graceOver?: AbortSignal;
 }
 
-/** What one batch came to is noted in one turn of the event loop. */
+/** What a batch holds, and what it came to, is gone through in one turn of the event loop each. */
 const batchSize = 256;
 /** Files recorded meanwhile are gathered: each batch syncs every folder it touches, which stops the disk's other work. */
 const restMs = 250;

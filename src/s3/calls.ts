@@ -8,7 +8,7 @@ import type { StoredPart } from '../model.ts';
  * of the signal; when it settles, the request is over.
  */
 export interface S3Calls {
-  putObject(object: ObjectHead & SizedBody & IfAbsent, options: CallOptions): Promise<StoredAnswer>;
+  putObject(object: ObjectHead & SizedBody & IfAbsent, options: PutOptions): Promise<StoredAnswer>;
   createMultipartUpload(object: ObjectHead & Checksummed, options: CallOptions): Promise<{ readonly uploadId: string }>;
   uploadPart(part: PartPlace & SizedBody, options: CallOptions): Promise<StoredAnswer>;
   completeMultipartUpload(upload: CompleteRequest & IfAbsent, options: CallOptions): Promise<StoredAnswer>;
@@ -20,6 +20,9 @@ export interface S3Calls {
 
 export interface CallOptions {
   readonly signal: AbortSignal;
+}
+
+export interface PutOptions extends CallOptions {
   /** Awaited before it is sent, and disposed of when it is over: what can be made ready before, is. */
   readonly turn?: () => Promise<Disposable>;
 }

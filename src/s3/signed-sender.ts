@@ -3,7 +3,7 @@ import type { EventLog } from '../model.ts';
 import { type ExchangeAnswer, ExchangeFailed, encodeUriSegment } from '../service/http-exchange.ts';
 import type { Network } from '../service/network.ts';
 import type { Pace } from './bandwidth.ts';
-import type { CallOptions, SizedBody } from './calls.ts';
+import type { PutOptions, SizedBody } from './calls.ts';
 import type { BucketEndpoint } from './endpoint.ts';
 import { S3Failure } from './failure.ts';
 import { createRequestSigner, type UnsignedRequest } from './request-signer.ts';
@@ -27,7 +27,7 @@ export interface SignedRequest extends UnsignedRequest {
 }
 
 /** Gives the answer of a 2xx that is no error document. Throws `S3Failure`, or the reason of the signal. */
-export type SignedSender = (request: SignedRequest, options: CallOptions) => Promise<ExchangeAnswer>;
+export type SignedSender = (request: SignedRequest, options: PutOptions) => Promise<ExchangeAnswer>;
 
 const tokenHeader = 'x-amz-security-token';
 

@@ -8,6 +8,3 @@ export async function packProgram(folder: string): Promise<void> {
   for (const name of ['bin', 'package.json']) await cp(join(repository, name), join(folder, name), { recursive: true });
   await symlink(join(repository, 'node_modules'), join(folder, 'node_modules'));
 }
-
-/** What systemd's CacheDirectory= is to a packed program. */
-export const cacheIn = (program: string): string => join(program, 'cache');

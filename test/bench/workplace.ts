@@ -9,7 +9,6 @@ import { type DemoLedger, startDemoLedger } from '../../src/demo/ledger-database
 import { recordingLog } from '../support/recording-log.ts';
 import type { LoopDelay } from './loop-delay.ts';
 import { type Usage, usageOf } from './process-usage.ts';
-import { cacheIn } from './program.ts';
 
 export interface Target {
   readonly url: string;
@@ -119,9 +118,8 @@ function startDaemon({ folder, program, config, caFile, running }: StartOptions)
       ...{ PATH: process.env['PATH'], HOME: folder, AWS_ACCESS_KEY_ID: 'AKIDBENCH', AWS_SECRET_ACCESS_KEY: 'secret' },
       ...{
         AWS_CA_BUNDLE: caFile,
-        CACHE_DIRECTORY: cacheIn(program),
-        // `loop-delay.ts` comes before the launcher, and would leave the stripper of types in memory
-        NODE_COMPILE_CACHE: cacheIn(program),
+        // In place of systemd's CacheDirectory=, which `loop-delay.ts` would come before: it would leave the stripper of types.
+        NODE_COMPILE_CACHE: join(program, 'cache'),
         BENCH_LOOP_DELAY_FILE: delayFile,
         NODE_OPTIONS: `--import=${loopDelay} ${process.env['BENCH_NODE_OPTIONS'] ?? ''}`,
       },

@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises';
+import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test, vi } from 'vitest';
@@ -87,6 +87,22 @@ test('between S3 and the ledger: the rows wait in the journal, in their order', 
   await place.start();
   const rows = await expectInvariants(place);
   expect(rows.map(({ id }) => id)).toEqual(order);
+});
+
+test('while a thousand files are moved to the archive', async () => {
+  await using place = await makeWorkplace({ postgres });
+  const archived = async () => (await readdir(place.archive, { recursive: true })).length;
+  const daemon = await place.start();
+  await postgres.stop();
+  await dropMany(place, 1000);
+  await daemon.waitFor('uploaded', {}, 1000);
+  await postgres.start();
+  await vi.waitUntil(async () => (await archived()) > 10, { timeout: 30_000, interval: 1 });
+  await daemon.kill();
+  expect(await archived()).toBeLessThan(1000); // it was killed in the middle
+  await place.start();
+  const rows = await expectInvariants(place);
+  expect(rows.every(({ status }) => status === 'uploaded')).toBe(true);
 });
 
 test.concurrent('at random moments, while files keep coming', async () => {
